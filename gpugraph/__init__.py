@@ -1,0 +1,73 @@
+"""gpugraph: Keras models as neuron graphs."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs, window
+    from gpugraph.conversion import Conversion
+    from gpugraph.convert import from_keras
+    from gpugraph.edges import Edges
+    from gpugraph.errors import (
+        DeviceError,
+        GpugraphError,
+        GraphTooLargeError,
+        MissingDependencyError,
+        ModelError,
+        NonFiniteError,
+        OutputError,
+        SelectionError,
+        ShapeError,
+        UnsupportedLayerError,
+    )
+    from gpugraph.evaluate import Verification
+    from gpugraph.graph import NeuronGraph
+    from gpugraph.population import Activation, Population, Tensor
+    from gpugraph.projection import Projection
+    from gpugraph.registry import converts, supported_layers
+    from gpugraph.topology import LayerCall, Topology, topology
+
+__version__ = "0.1.0"
+
+# Loaded on first use, so that `import gpugraph` and `gpugraph --help` stay instant.
+_HOMES = {
+    "axes": ["Axis", "fan_in", "fan_out", "one_to_one", "pairs", "window"],
+    "conversion": ["Conversion"],
+    "convert": ["from_keras"],
+    "edges": ["Edges"],
+    "errors": [
+        "DeviceError",
+        "GpugraphError",
+        "GraphTooLargeError",
+        "MissingDependencyError",
+        "ModelError",
+        "NonFiniteError",
+        "OutputError",
+        "SelectionError",
+        "ShapeError",
+        "UnsupportedLayerError",
+    ],
+    "evaluate": ["Verification"],
+    "graph": ["NeuronGraph"],
+    "population": ["Activation", "Population", "Tensor"],
+    "projection": ["Projection"],
+    "registry": ["converts", "supported_layers"],
+    "topology": ["LayerCall", "Topology", "topology"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [*_HOME_OF, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'gpugraph' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"gpugraph.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

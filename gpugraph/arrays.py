@@ -1,0 +1,114 @@
+"""Where arrays live: numpy or cupy, their index type, and the memory at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from gpugraph.errors import DeviceError, GraphTooLargeError
+
+Device = Literal["auto", "cpu", "cuda"]
+Array = Any  # numpy.ndarray or cupy.ndarray
+
+SHARE_OF_FREE_MEMORY = 0.8
+
+
+def namespace(device: Device = "auto") -> ModuleType:
+    """Return numpy, or cupy where ``device`` is "cuda", or "auto" and a GPU is there.
+
+    Raises
+    ------
+    DeviceError
+        If "cuda" is asked for and cupy finds no GPU, or the name is unknown.
+    """
+    if device == "cpu":
+        return np
+    if device not in ("auto", "cuda"):
+        raise DeviceError(f"Unknown device {device!r}: choose 'auto', 'cpu' or 'cuda'.")
+    try:
+        import cupy
+    except ImportError:
+        cupy = None
+    # cupy imports without a driver; only is_available() tells.
+    if cupy is not None and cupy.is_available():
+        return cupy
+    if device == "auto":
+        return np
+    reason = "cupy is not installed" if cupy is None else "cupy finds no usable GPU"
+    raise DeviceError(
+        f"device='cuda' was asked for, but {reason}. Install gpugraph[cuda13] (or [cuda12]) on a "
+        "machine with an NVIDIA driver, or use device='cpu'."
+    )
+
+
+def namespace_of(array: Array) -> ModuleType:
+    """Return the module, numpy or cupy, that made this array."""
+    if isinstance(array, np.ndarray):
+        return np
+    import cupy
+
+    return cupy.get_array_module(array)
+
+
+def strided(array: Array, sizes: Sequence[int], strides: Sequence[int]) -> Array:
+    """View the last, contiguous dimension of ``array`` as dimensions of the given strides.
+
+    Sizes count positions, strides count elements; leading dimensions stay.
+    """
+    xp = namespace_of(array)
+    return xp.lib.stride_tricks.as_strided(
+        array,
+        (*array.shape[:-1], *sizes),
+        (*array.strides[:-1], *(s * array.itemsize for s in strides)),
+    )
+
+
+def index_dtype(n_nodes: int) -> np.dtype:
+    """int32 while every node id fits, else int64."""
+    return np.dtype(np.int32 if n_nodes < 2**31 else np.int64)
+
+
+def free_memory(xp: ModuleType = np) -> int:
+    """Bytes that can still be taken: of the GPU, or of the host and the container around us."""
+    if xp is not np:
+        return int(xp.cuda.runtime.memGetInfo()[0])
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
+    if limit is not None and used is not None:
+        free = min(free, limit - used)
+    return free
+
+
+def _cgroup(name: str) -> int | None:
+    """Return a number of this container's memory controller (cgroup v2), if it sets one."""
+    try:
+        return int((Path("/sys/fs/cgroup") / name).read_text())
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return None
+
+
+def require_memory(n_bytes: int, what: str, advice: str, xp: ModuleType = np) -> None:
+    """Raise GraphTooLargeError where ``n_bytes`` are more than a safe share of what is free."""
+    free = free_memory(xp)
+    budget = int(free * SHARE_OF_FREE_MEMORY)
+    if n_bytes > budget:
+        raise GraphTooLargeError(
+            f"{what} needs about {format_bytes(n_bytes)}, but only {format_bytes(free)} of "
+            f"{'GPU ' if xp is not np else ''}memory are free, of which gpugraph takes at most "
+            f"{SHARE_OF_FREE_MEMORY:.0%}. {advice}"
+        )
+
+
+def format_bytes(n: float) -> str:
+    """Bytes as people read them, in powers of 1000."""
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if abs(n) < 1000 or unit == "PB":
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.3g} {unit}"
+        n /= 1000
+    raise AssertionError  # unreachable: the loop returns at PB

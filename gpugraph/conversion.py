@@ -1,0 +1,232 @@
+"""What a converter works with: a layer call, its source tensors, and the graph being built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gpugraph.axes import Axis, one_to_one, pairs
+from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
+from gpugraph.population import LINEAR, Activation, Population, Reduce, Tensor, strides
+from gpugraph.projection import Kind, Projection
+from gpugraph.topology import LayerCall
+
+
+@dataclass
+class Draft:
+    """Populations and projections so far; ids are given out in order."""
+
+    allow_nonfinite: bool = False
+    populations: dict[str, Population] = field(default_factory=dict)
+    projections: list[Projection] = field(default_factory=list)
+    n_nodes: int = 0
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One layer call to be turned into populations and projections.
+
+    Attributes
+    ----------
+    call : LayerCall
+    sources : tuple of Tensor
+        What the layer is called on, in order.
+    draft : Draft
+        The graph being built.
+    """
+
+    call: LayerCall
+    sources: tuple[Tensor, ...]
+    draft: Draft
+
+    @property
+    def layer(self) -> Any:
+        """The Keras layer or operation."""
+        return self.call.layer
+
+    @property
+    def source(self) -> Tensor:
+        """The only source.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            If the layer is called on several tensors (a mask, an initial state ...).
+        """
+        if len(self.sources) != 1:
+            raise self.unsupported(f"it is called on {len(self.sources)} tensors instead of one")
+        return self.sources[0]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the only output, without the batch axis."""
+        (shape,) = self.call.output_shapes
+        return shape
+
+    def unsupported(self, why: str) -> UnsupportedLayerError:
+        """Make the error for an option that has no exact form; ``raise`` it."""
+        return UnsupportedLayerError(
+            f"Cannot convert layer '{self.call.name}' ({self.call.layer_class}): {why}. Cut the "
+            "model before this layer, or write it with layers that have a converter."
+        )
+
+    def misfit(self, expected: str) -> ShapeError:
+        """Make the error for weights that do not fit the input's shape; ``raise`` it."""
+        shapes = " and ".join(str(tensor.shape) for tensor in self.sources)
+        return ShapeError(
+            f"Layer '{self.call.name}' ({self.call.layer_class}) was built for {expected}, but its "
+            f"input has shape {shapes}. Choose an input_shape for which the model was built, or a "
+            "model that is convolutional throughout."
+        )
+
+    def population(
+        self,
+        part: str | None = None,
+        shape: Sequence[int] | None = None,
+        *,
+        bias: np.ndarray | float | None = None,
+        activation: Activation = LINEAR,
+        reduce: Reduce = "sum",
+        channels_first: bool | None = None,
+        attributes: Mapping[str, np.ndarray] | None = None,
+        sources: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Add a population named after the call and return it as a tensor.
+
+        Parameters
+        ----------
+        part : str, optional
+            Suffix of the name (``name/part``), for layers of several populations.
+        shape : tuple of int, optional
+            By default the call's output shape.
+        bias : array broadcastable to the shape, optional
+        activation : Activation
+        reduce : {"sum", "max", "min", "product"}
+        channels_first : bool, optional
+            By default as in a source of the same rank.
+        attributes : mapping of str to arrays broadcastable to the shape, optional
+        sources : sequence of Tensor, optional
+            What the population will be projected to from, where not the call's sources.
+        """
+        shape = self.output_shape if shape is None else tuple(shape)
+        before = [t.population for t in (self.sources if sources is None else sources)]
+        if channels_first is None:
+            channels_first = any(p.channels_first and len(p.shape) == len(shape) for p in before)
+        population = Population(
+            name=self.call.name if part is None else f"{self.call.name}/{part}",
+            shape=shape,
+            offset=self.draft.n_nodes,
+            layer=self.call.layer_class,
+            depth=1 + max((p.depth for p in before), default=-1),
+            bias=None if bias is None else self._checked(np.asarray(bias), "bias"),
+            activation=activation,
+            reduce=reduce,
+            channels_first=channels_first,
+            attributes=attributes or {},
+        )
+        self.draft.populations[population.name] = population
+        self.draft.n_nodes += population.size
+        return Tensor(population, shape)
+
+    def project(
+        self,
+        source: Tensor,
+        target: Tensor,
+        axes: Sequence[Axis],
+        kernel: np.ndarray | float | None = None,
+        kind: Kind = "weight",
+    ) -> None:
+        """Add all edges of an outer product of axes from a source to a target.
+
+        Parameters
+        ----------
+        source, target : Tensor
+        axes : sequence of Axis
+            Placed along the dimensions of source, target and kernel. Edges are numbered with
+            the last one fastest.
+        kernel : array, optional
+            Weights, in any shape; the axes' tap strides count its elements in C order. None: 1.
+        kind : str
+            Kind of the edges.
+
+        Raises
+        ------
+        ShapeError
+            If the axes reach beyond the source, the target or the kernel: the layer's weights
+            do not fit the shape of its input.
+        NonFiniteError
+            If the kernel holds NaN or infinity.
+        """
+        if kernel is not None:
+            kernel = self._checked(np.asarray(kernel), "weights").reshape(-1)
+        reach = {
+            "source": (sum((a.n_src - 1) * a.src_stride for a in axes), np.prod(source.shape)),
+            "target": (sum((a.n_dst - 1) * a.dst_stride for a in axes), np.prod(target.shape)),
+            "kernel": (
+                sum((a.n_tap - 1) * a.tap_stride for a in axes),
+                np.inf if kernel is None else kernel.size,
+            ),
+        }
+        for what, (last, size) in reach.items():
+            if last >= size:
+                shapes = f"input {source.shape}, output {target.shape}"
+                raise ShapeError(
+                    f"The weights of layer '{self.call.name}' ({self.call.layer_class}) do not fit "
+                    f"its shapes ({shapes}): {what} element {last} of {size:.0f} would be read. "
+                    "Choose an input_shape for which the model was built."
+                )
+        projection = Projection(source.population, target.population, tuple(axes), kernel, kind)
+        self.draft.projections.append(projection)
+
+    def project_elementwise(
+        self,
+        source: Tensor,
+        target: Tensor,
+        kernel: np.ndarray | float | None = None,
+        kind: Kind = "copy",
+    ) -> None:
+        """Add an edge from each source element to the target element at the same index.
+
+        Source and kernel broadcast to the target's shape as in numpy.
+        """
+        kernel = None if kernel is None else np.asarray(kernel)
+        rank = len(target.shape)
+        from_source = _broadcast(source.shape, rank)
+        from_kernel = [(1, 0)] * rank if kernel is None else _broadcast(kernel.shape, rank)
+        axes = []
+        for n, step, (n_src, src), (n_tap, tap) in zip(
+            target.shape, strides(target.shape), from_source, from_kernel, strict=True
+        ):
+            if n_src not in (1, n) or n_tap not in (1, n):
+                raise ShapeError(
+                    f"Layer '{self.call.name}' ({self.call.layer_class}): input {source.shape} and "
+                    f"weights {getattr(kernel, 'shape', ())} do not broadcast to {target.shape}."
+                )
+            i = np.arange(n)
+            axis = one_to_one(n) if n_src == n else pairs(i * 0, i, i, 1, n, n)
+            axes.append(axis.place(src if n_src > 1 else 0, step, tap if n_tap > 1 else 0))
+        self.project(source, target, axes, kernel, kind)
+
+    def _checked(self, values: np.ndarray, what: str) -> np.ndarray:
+        """Return values as float32 or float64, refusing NaN and infinity."""
+        if values.dtype not in (np.float32, np.float64):
+            values = values.astype(np.float32)
+        if values.size and not self.draft.allow_nonfinite:
+            # Minimum and maximum show NaN and infinity without a temporary array.
+            if not (np.isfinite(values.min()) and np.isfinite(values.max())):
+                raise NonFiniteError(
+                    f"The {what} of layer '{self.call.name}' ({self.call.layer_class}) hold NaN or "
+                    "infinity. Pass allow_nonfinite=True (--allow-nonfinite) to convert anyway."
+                )
+        return values
+
+
+def _broadcast(shape: tuple[int, ...], rank: int) -> list[tuple[int, int]]:
+    """Return (size, stride) of each of ``rank`` dimensions to which a shape is broadcast."""
+    missing = rank - len(shape)
+    if missing < 0:
+        shape, missing = shape[-rank:] if rank else (), 0
+    return [(1, 0)] * missing + list(zip(shape, strides(shape), strict=True))

@@ -1,0 +1,47 @@
+"""Every error that gpugraph raises on purpose."""
+
+from __future__ import annotations
+
+
+class GpugraphError(Exception):
+    """Base class of all errors raised on purpose by gpugraph."""
+
+
+class ModelError(GpugraphError, ValueError):
+    """A model, or the file or name it comes from, cannot be used."""
+
+
+class UnsupportedLayerError(GpugraphError, NotImplementedError):
+    """A layer has no exact form in the graph."""
+
+
+class ShapeError(GpugraphError, ValueError):
+    """A shape is unknown, empty, or does not fit its neighbour."""
+
+
+class NonFiniteError(GpugraphError, ValueError):
+    """Weights or values hold NaN or infinity."""
+
+
+class SelectionError(GpugraphError, KeyError, ValueError):
+    """A node, population or range that the graph does not have."""
+
+    def __str__(self) -> str:
+        # KeyError would print the message's repr.
+        return str(self.args[0]) if self.args else ""
+
+
+class GraphTooLargeError(GpugraphError, MemoryError):
+    """A materialised graph would not fit in memory."""
+
+
+class OutputError(GpugraphError, OSError):
+    """A file could not be written; whatever stood at its path is untouched."""
+
+
+class MissingDependencyError(GpugraphError, ImportError):
+    """An optional library is needed and not installed."""
+
+
+class DeviceError(GpugraphError, RuntimeError):
+    """The device that was asked for is not there."""

@@ -1,0 +1,303 @@
+"""NeuronGraph: populations and projections, and everything one can ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpugraph.arrays import Array, Device, index_dtype, namespace, namespace_of
+from gpugraph.edges import EdgeMaker, Edges
+from gpugraph.errors import SelectionError
+from gpugraph.population import Population, Tensor
+from gpugraph.projection import Projection, Weight
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import networkx as nx
+    from scipy import sparse
+    from scipy.sparse.linalg import LinearOperator
+
+    from gpugraph.evaluate import Verification
+    from gpugraph.summary import Summary
+    from gpugraph.topology import Topology
+
+# Small enough that a chunk's three columns stay in the processor's cache while they are written
+# and read (benchmarks/edges.py shows the rates around it).
+CHUNK_EDGES = 2**18
+# A GPU writes its whole memory at one rate; large chunks only spare launches.
+CHUNK_EDGES_GPU = 2**26
+
+Progress = Callable[[int], None]
+
+
+class NeuronGraph:
+    """The neuron graph of a model: every activation a node, every weight's use an edge.
+
+    Made by `gpugraph.from_keras`. Holds no edges, only what they follow from; they are made
+    when asked for, in chunks, always in the same order: projections in topological order of
+    their targets, and within one as `Projection` describes.
+
+    Attributes
+    ----------
+    name : str
+        The model's name.
+    populations : mapping of str to Population
+        In order of their node ids, which is topological.
+    projections : list of Projection
+    tensors : mapping of str to Tensor
+        What each Keras layer call gives: its own population, or another's in some shape.
+    topology : Topology, optional
+        The model's layer calls; None for a graph that is a part of another.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        populations: Mapping[str, Population],
+        projections: Sequence[Projection],
+        tensors: Mapping[str, Tensor] | None = None,
+        topology: Topology | None = None,
+    ) -> None:
+        self.name = name
+        self.populations: Mapping[str, Population] = MappingProxyType(dict(populations))
+        self.projections = list(projections)
+        self.tensors: Mapping[str, Tensor] = MappingProxyType(dict(tensors or {}))
+        self.topology = topology
+
+    def __repr__(self) -> str:
+        return (
+            f"NeuronGraph({self.name!r}: {self.n_nodes:,} nodes in {len(self.populations)} "
+            f"populations, {self.n_edges:,} edges in {len(self.projections)} projections)"
+        )
+
+    # Counts and look-ups
+
+    @cached_property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return sum(population.size for population in self.populations.values())
+
+    @cached_property
+    def n_edges(self) -> int:
+        """Number of edges, exact; parallel edges count each."""
+        return sum(projection.n_edges for projection in self.projections)
+
+    @property
+    def index_dtype(self) -> np.dtype:
+        """Type of node ids in edge columns: int32 below 2**31 nodes, else int64."""
+        return index_dtype(self.n_nodes)
+
+    @property
+    def weight_dtype(self) -> np.dtype:
+        """Type of weights over the whole graph: float32, or float64 where any kernel is."""
+        return np.result_type(np.float32, *(p.weight_dtype for p in self.projections))
+
+    def population(self, name: str) -> Population:
+        """Return the population of this name.
+
+        Raises
+        ------
+        SelectionError
+            If there is none; layers that make no nodes (Flatten, Dropout ...) say whose they
+            pass on.
+        """
+        if name in self.populations:
+            return self.populations[name]
+        if name in self.tensors:
+            raise SelectionError(
+                f"Layer '{name}' makes no nodes of its own: it passes on population "
+                f"'{self.tensors[name].population.name}'."
+            )
+        raise SelectionError(
+            f"The graph has no population '{name}'. It has: {', '.join(self.populations)}."
+        )
+
+    def node_id(self, name: str, index: int | Sequence[int] = ()) -> int:
+        """Return the id of a node from its population and its index, channel last or first as in Keras.
+
+        ``name`` may also be a layer that passes nodes on, such as Flatten; the index is then into
+        its output.
+        """
+        if name not in self.populations and name in self.tensors:
+            tensor = self.tensors[name]
+            seen = Population(name, tensor.shape, 0, "")
+            flat = seen.node_id(index)
+            where = np.unravel_index(flat, tensor.population.shape)
+            return tensor.population.node_id([int(i) for i in where])
+        return self.population(name).node_id(index)
+
+    def node(self, node_id: int) -> tuple[str, tuple[int, ...]]:
+        """Return the population and the index of a node id."""
+        if not 0 <= node_id < self.n_nodes:
+            raise SelectionError(f"There is no node {node_id}: ids are 0 to {self.n_nodes - 1}.")
+        at = int(np.searchsorted(self._offsets, node_id, side="right")) - 1
+        population = self._ordered[at]
+        return population.name, population.index(int(node_id))
+
+    @cached_property
+    def _ordered(self) -> list[Population]:
+        # Empty populations share their offset with the next one and own no id.
+        return [p for p in self.populations.values() if p.size]
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        return np.array([p.offset for p in self._ordered])
+
+    # Edges
+
+    def edges(
+        self,
+        populations: Sequence[str] | str | None = None,
+        chunk_edges: int | None = None,
+        device: Device = "auto",
+    ) -> Iterator[Edges]:
+        """Make all edges, chunk by chunk, in bounded memory.
+
+        Parameters
+        ----------
+        populations : sequence of str, optional
+            Only edges into these; by default all.
+        chunk_edges : int, optional
+            Most edges in a chunk. A chunk holds edges of one projection.
+        device : {"auto", "cpu", "cuda"}
+            Where the columns are made; "auto" takes the GPU if there is one.
+
+        Yields
+        ------
+        Edges
+            ``src``, ``dst`` (int32 or int64) and ``weight`` (float32 or float64).
+
+        Raises
+        ------
+        SelectionError
+            If a population does not exist.
+        DeviceError
+            If the device is not there.
+        """
+        xp = namespace(device)
+        if chunk_edges is None:
+            chunk_edges = CHUNK_EDGES if xp is np else CHUNK_EDGES_GPU
+        if chunk_edges < 1:
+            raise SelectionError(f"chunk_edges must be at least 1, not {chunk_edges}.")
+        if isinstance(populations, str):
+            populations = [populations]
+        names = None if populations is None else {self.population(n).name for n in populations}
+        chosen = [p for p in self.projections if names is None or p.target.name in names]
+        return self._chunks(chosen, chunk_edges, xp)
+
+    def _chunks(self, projections: Sequence[Projection], size: int, xp: Any) -> Iterator[Edges]:
+        for projection in projections:
+            maker = EdgeMaker(projection, self.index_dtype, xp)
+            for start in range(0, projection.n_edges, size):
+                yield maker.make(start, min(start + size, projection.n_edges))
+
+    def edge_tuples(self) -> Iterator[tuple[int, int, float]]:
+        """Yield every edge as ``(src, dst, weight)`` of Python's own numbers.
+
+        Examples
+        --------
+        >>> import networkx as nx
+        >>> nx.DiGraph().add_weighted_edges_from(graph.edge_tuples())  # doctest: +SKIP
+        """
+        for src, dst, weight in self.edges(device="cpu"):
+            yield from zip(src.tolist(), dst.tolist(), weight.tolist(), strict=True)
+
+    # Readings without edges
+
+    def in_degree(self) -> np.ndarray:
+        """Edges into each node; int64, shape ``(n_nodes,)``."""
+        return self._sum_at_targets(lambda p: p.in_degree(), np.int64)
+
+    def out_degree(self) -> np.ndarray:
+        """Edges out of each node; int64, shape ``(n_nodes,)``."""
+        return self._sum_at_sources(lambda p: p.out_degree(), np.int64)
+
+    def in_strength(self, weight: Weight = "weight") -> np.ndarray:
+        """Sum of the weights into each node; float64, shape ``(n_nodes,)``."""
+        return self._sum_at_targets(lambda p: p.in_strength(weight), np.float64)
+
+    def out_strength(self, weight: Weight = "weight") -> np.ndarray:
+        """Sum of the weights out of each node; float64, shape ``(n_nodes,)``."""
+        return self._sum_at_sources(lambda p: p.out_strength(weight), np.float64)
+
+    def _sum_at_targets(self, reading: Callable[[Projection], np.ndarray], dtype: Any) -> np.ndarray:
+        total = np.zeros(self.n_nodes, dtype)
+        for projection in self.projections:
+            total[projection.target.slice] += reading(projection)
+        return total
+
+    def _sum_at_sources(self, reading: Callable[[Projection], np.ndarray], dtype: Any) -> np.ndarray:
+        total = np.zeros(self.n_nodes, dtype)
+        for projection in self.projections:
+            total[projection.source.slice] += reading(projection)
+        return total
+
+    def as_linear_operator(
+        self, weight: Weight = "magnitude", device: Device = "auto"
+    ) -> LinearOperator:
+        """Return the adjacency matrix, transposed, as an operator that makes no edges.
+
+        ``operator @ x`` sends node values along the edges once: ``y[dst] += weight * x[src]``;
+        ``operator.rmatvec`` sends them back.
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator, or cupyx's on a GPU
+            Shape ``(n_nodes, n_nodes)``, float64.
+        """
+        xp = namespace(device)
+        if xp is np:
+            from scipy.sparse.linalg import LinearOperator
+        else:
+            from cupyx.scipy.sparse.linalg import LinearOperator
+
+        def forward(x: Array) -> Array:
+            y = namespace_of(x).zeros(self.n_nodes, x.dtype)
+            for p in self.projections:
+                y[p.target.slice] += p.apply(x[p.source.slice], weight)
+            return y
+
+        def backward(y: Array) -> Array:
+            x = namespace_of(y).zeros(self.n_nodes, y.dtype)
+            for p in self.projections:
+                x[p.source.slice] += p.apply_transposed(y[p.target.slice], weight)
+            return x
+
+        def as_float(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+            return lambda x: function(xp.ravel(x).astype(xp.float64))
+
+        shape = (self.n_nodes, self.n_nodes)
+        return LinearOperator(
+            shape, matvec=as_float(forward), rmatvec=as_float(backward), dtype=np.float64
+        )
+
+    # The graph as the model
+
+    def evaluate(self, inputs: Any) -> dict[str, np.ndarray]:
+        """Compute every population's values from the model's inputs, by the graph alone.
+
+        See `gpugraph.evaluate.evaluate`.
+        """
+        from gpugraph.evaluate import evaluate
+
+        return evaluate(self, inputs)
+
+    def verify(self, inputs: Any = None, *, seed: int = 0) -> Verification:
+        """Compare `evaluate` with the model, population by population.
+
+        See `gpugraph.evaluate.verify`.
+        """
+        from gpugraph.evaluate import verify
+
+        return verify(self, inputs, seed=seed)
+
+    def summary(self) -> Summary:
+        """Return a table of populations with nodes, edges, memory and file sizes."""
+        from gpugraph.summary import summarise
+
+        return summarise(self)

@@ -1,0 +1,15 @@
+"""Converters of Keras's own layers, one family per file; importing this registers them."""
+
+from gpugraph.layers import (  # noqa: F401
+    activation,
+    arithmetic,
+    conv,
+    conv_transpose,
+    dense,
+    identity,
+    merging,
+    normalization,
+    pooling,
+    reshaping,
+    spatial,
+)

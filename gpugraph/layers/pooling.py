@@ -1,0 +1,90 @@
+"""Pooling, local and global, in one to three dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from gpugraph.axes import Axis, fan_in, one_to_one, window
+from gpugraph.conversion import Conversion
+from gpugraph.layers.layout import Layout, padding_before
+from gpugraph.population import Tensor
+from gpugraph.registry import converts
+
+
+@converts("MaxPooling1D", "MaxPooling2D", "MaxPooling3D")
+def max_pooling(call: Conversion) -> Tensor:
+    """Every choice the window could make, weight 1 (`choice`); nodes take the maximum."""
+    layout = Layout.of(call.layer)
+    target = call.population(reduce="max", channels_first=layout.channels_first)
+    axes = _windows(call, layout, target)
+    call.project(call.source, target, [*axes, _channels(call, layout, target)], kind="choice")
+    return target
+
+
+@converts("AveragePooling1D", "AveragePooling2D", "AveragePooling3D")
+def average_pooling(call: Conversion) -> Tensor:
+    """Every input of the window, weight 1 / number of inputs in reach (`mean`)."""
+    layout = Layout.of(call.layer)
+    target = call.population(channels_first=layout.channels_first)
+    axes = [
+        replace(axis, gain=1 / np.bincount(axis.dst, minlength=axis.n_dst)[axis.dst])
+        for axis in _windows(call, layout, target)
+    ]
+    call.project(call.source, target, [*axes, _channels(call, layout, target)], kind="mean")
+    return target
+
+
+@converts("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D")
+def global_max_pooling(call: Conversion) -> Tensor:
+    """Every position of a channel, weight 1 (`choice`); nodes take the maximum."""
+    layout = Layout.of(call.layer)
+    target = call.population(reduce="max", channels_first=layout.channels_first)
+    call.project(call.source, target, _whole_channels(call, layout), kind="choice")
+    return target
+
+
+@converts("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
+def global_average_pooling(call: Conversion) -> Tensor:
+    """Every position of a channel, weight 1 / number of positions (`mean`)."""
+    layout = Layout.of(call.layer)
+    target = call.population(channels_first=layout.channels_first)
+    share = 1 / np.prod(layout.spatial(call.source.shape))
+    call.project(call.source, target, _whole_channels(call, layout), share, kind="mean")
+    return target
+
+
+def _windows(call: Conversion, layout: Layout, target: Tensor) -> list[Axis]:
+    """One window axis per spatial dimension."""
+    layer, source = call.layer, call.source
+    axes = []
+    for n_src, n_dst, size, stride, src, dst in zip(
+        layout.spatial(source.shape),
+        layout.spatial(target.shape),
+        layer.pool_size,
+        layer.strides,
+        layout.spatial(source.strides),
+        layout.spatial(target.strides),
+        strict=True,
+    ):
+        before = padding_before(layer.padding, n_src, n_dst, size, stride)
+        axes.append(window(n_src, n_dst, size, stride, before=before).place(src, dst))
+    return axes
+
+
+def _channels(call: Conversion, layout: Layout, target: Tensor) -> Axis:
+    """Channels, one to one."""
+    source = call.source
+    channels = one_to_one(layout.channels(source.shape))
+    return channels.place(layout.channel_stride(source.shape), layout.channel_stride(target.shape))
+
+
+def _whole_channels(call: Conversion, layout: Layout) -> list[Axis]:
+    """All positions into one, channels one to one."""
+    source = call.source
+    positions = zip(layout.spatial(source.shape), layout.spatial(source.strides), strict=True)
+    axes = [fan_in(n).place(src) for n, src in positions]
+    channels = one_to_one(layout.channels(source.shape))
+    # The output holds one element per channel, whether or not it keeps its dimensions.
+    return [*axes, channels.place(layout.channel_stride(source.shape), 1)]

@@ -1,0 +1,167 @@
+"""Populations: the nodes of one tensor, and tensors: a population seen in some shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Literal
+
+import numpy as np
+
+from gpugraph.errors import SelectionError, ShapeError
+
+Reduce = Literal["sum", "max", "min", "product"]
+
+AXIS_NAMES = ("plane", "row", "column", "channel")
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What a node does to the sum of its inputs.
+
+    Attributes
+    ----------
+    name : str
+        Keras's name of the function, such as "relu".
+    function : callable, optional
+        Maps an array of shape ``(batch, *population shape)`` to one of the same shape.
+        None: the identity.
+    """
+
+    name: str
+    function: Callable[[np.ndarray], np.ndarray] | None = None
+
+
+LINEAR = Activation("linear")
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """The nodes of one tensor: contiguous ids in C order of its shape, without the batch axis.
+
+    Attributes
+    ----------
+    name : str
+        The Keras layer's name; ``name#1`` for a second call, ``outer/inner`` in a nested model.
+    shape : tuple of int
+        Shape of the tensor.
+    offset : int
+        Id of the first node.
+    layer : str
+        Class name of the Keras layer.
+    depth : int
+        Length of the longest chain of projections from an input.
+    bias : array broadcastable to ``shape``, optional
+        Added to each node's sum.
+    activation : Activation
+    reduce : {"sum", "max", "min", "product"}
+        How a node joins its weighted inputs.
+    channels_first : bool
+        Whether the channel is the first dimension instead of the last.
+    attributes : mapping of str to arrays broadcastable to ``shape``
+        More about each node, such as PReLU's alpha.
+    members : int64 array of shape ``(size,)``, optional
+        The flat positions that are nodes, rising, where only a part of the tensor is.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+    layer: str
+    depth: int = 0
+    bias: np.ndarray | None = None
+    activation: Activation = LINEAR
+    reduce: Reduce = "sum"
+    channels_first: bool = False
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    members: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return prod(self.shape) if self.members is None else len(self.members)
+
+    @property
+    def ids(self) -> range:
+        """Ids of the nodes."""
+        return range(self.offset, self.offset + self.size)
+
+    @property
+    def slice(self) -> slice:
+        """Where this population's values lie in an array over all nodes."""
+        return slice(self.offset, self.offset + self.size)
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """Name of each dimension: plane, row, column, channel; ``axis0`` ... beyond four."""
+        rank = len(self.shape)
+        extra = tuple(f"axis{i}" for i in range(rank - len(AXIS_NAMES)))
+        if rank == 2:
+            names: tuple[str, ...] = ("row", "channel")
+        else:
+            names = extra + AXIS_NAMES[len(AXIS_NAMES) - (rank - len(extra)) :]
+        return (names[-1], *names[:-1]) if self.channels_first else names
+
+    def positions(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, ...]:
+        """Return the index of nodes ``start:stop`` of this population, one array per dimension."""
+        stop = self.size if stop is None else min(stop, self.size)
+        flat = np.arange(start, stop) if self.members is None else self.members[start:stop]
+        return np.unravel_index(flat, self.shape) if self.shape else ()
+
+    def values(self, array: np.ndarray) -> np.ndarray:
+        """Return an array that broadcasts to ``shape`` as one value per node."""
+        full = np.broadcast_to(array, self.shape).reshape(-1)
+        return full if self.members is None else full[self.members]
+
+    def node_id(self, index: int | Sequence[int]) -> int:
+        """Return the id of the node at an index into ``shape``; negative ones count from the end."""
+        index = (index,) if isinstance(index, (int, np.integer)) else tuple(index)
+        if len(index) != len(self.shape) or not all(
+            -n <= i < n for i, n in zip(index, self.shape, strict=True)
+        ):
+            raise SelectionError(
+                f"Population '{self.name}' has shape {self.shape}: no node at index {index}."
+            )
+        wrapped = [i % n for i, n in zip(index, self.shape, strict=True)]
+        flat = int(np.ravel_multi_index(wrapped, self.shape)) if self.shape else 0
+        if self.members is not None:
+            at = int(np.searchsorted(self.members, flat))
+            if at == len(self.members) or self.members[at] != flat:
+                raise SelectionError(
+                    f"Node {index} of population '{self.name}' is not part of this subgraph."
+                )
+            flat = at
+        return self.offset + flat
+
+    def index(self, node_id: int) -> tuple[int, ...]:
+        """Return the index into ``shape`` of a node id."""
+        at = node_id - self.offset
+        return tuple(int(i[0]) for i in self.positions(at, at + 1))
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What layer calls take and give: a population, seen in a shape of as many elements.
+
+    Flatten, Reshape, Dropout and their like make no nodes: they hand the population on.
+    """
+
+    population: Population
+    shape: tuple[int, ...]
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Elements from one position to the next, per dimension (C order)."""
+        return strides(self.shape)
+
+    def reshape(self, shape: Sequence[int]) -> Tensor:
+        """Return the same nodes seen in another shape."""
+        if prod(shape) != prod(self.shape):
+            raise ShapeError(f"{self.shape} cannot be seen as {tuple(shape)}: sizes differ.")
+        return Tensor(self.population, tuple(shape))
+
+
+def strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Elements from one position to the next along each dimension of a C-ordered array."""
+    return tuple(prod(shape[i + 1 :]) for i in range(len(shape)))

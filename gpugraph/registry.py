@@ -1,0 +1,82 @@
+"""Which function converts which layer class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gpugraph.errors import UnsupportedLayerError
+
+if TYPE_CHECKING:
+    from gpugraph.conversion import Conversion
+    from gpugraph.population import Tensor
+
+Converter = Callable[["Conversion"], "Tensor | Sequence[Tensor]"]
+
+_CONVERTERS: dict[str, Converter] = {}
+
+
+def converts(*class_names: str) -> Callable[[Converter], Converter]:
+    """Register a function as the converter of the layers of these classes.
+
+    Functional operators go by ``ops.`` and their class: ``x + y`` is "ops.Add".
+
+    The function takes a `Conversion`, adds populations and projections to it, and returns the
+    tensor (or tensors) that the layer gives.
+
+    Raises
+    ------
+    ValueError
+        If one of the classes has a converter already.
+
+    Examples
+    --------
+    >>> import gpugraph as gg
+    >>> @gg.converts("Halve")
+    ... def halve(call):
+    ...     target = call.population()
+    ...     call.project_elementwise(call.source, target, kernel=0.5, kind="scale")
+    ...     return target
+    """
+
+    def register(converter: Converter) -> Converter:
+        for name in class_names:
+            if name in _CONVERTERS:
+                raise ValueError(
+                    f"Layer class '{name}' already has the converter "
+                    f"{_CONVERTERS[name].__module__}.{_CONVERTERS[name].__name__}."
+                )
+            _CONVERTERS[name] = converter
+        return converter
+
+    return register
+
+
+def find_converter(layer: Any, name: str) -> Converter:
+    """Return the converter of a layer; ``name`` is its call's, for the error."""
+    import keras
+
+    import gpugraph.layers  # noqa: F401  (registers Keras's own layers)
+
+    cls = type(layer)
+    key = cls.__name__ if isinstance(layer, keras.Layer) else f"ops.{cls.__name__}"
+    converter = _CONVERTERS.get(key)
+    # A user's own class may bear the name of one of Keras's: its call() is another.
+    own = converter is not None and converter.__module__.startswith("gpugraph.layers")
+    if converter is None or (own and not cls.__module__.startswith("keras.")):
+        raise UnsupportedLayerError(
+            f"Cannot convert layer '{name}' ({cls.__name__}): no converter is registered for "
+            f'{cls.__module__}.{cls.__name__}. Register one with @gpugraph.converts("{key}"), or cut '
+            "the model before this layer."
+        )
+    return converter
+
+
+def supported_layers() -> dict[str, str]:
+    """Return the layer classes that have a converter and what each becomes, in one line."""
+    import gpugraph.layers  # noqa: F401
+
+    return {
+        name: (converter.__doc__ or "").strip().splitlines()[0]
+        for name, converter in sorted(_CONVERTERS.items())
+    }

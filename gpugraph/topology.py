@@ -1,0 +1,398 @@
+"""A Keras model as an ordered list of layer calls.
+
+Nested models are opened, shared layers appear once per call, and shapes are worked out anew for
+the input shape at hand, so that no tensor is computed and no weight copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gpugraph.errors import ModelError, ShapeError
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Shape = tuple[int, ...]
+InputShape = Sequence[Any] | Mapping[str, Sequence[int]]
+
+
+class TensorRef(NamedTuple):
+    """One output of one layer call."""
+
+    call: str
+    output: int
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCall:
+    """One use of a Keras layer or functional operator.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name; ``name#1`` for a second call, ``outer/inner`` in a nested model.
+    layer_class : str
+        Class name, such as "Conv2D".
+    layer : keras.Layer or keras.Operation
+    args, kwargs
+        What it was called with; tensors are `TensorRef`.
+    inputs : tuple of TensorRef
+        The tensors among them, in order.
+    input_shapes, output_shapes : tuple of tuple of int
+        Without the batch axis.
+    n_parameters : int
+        Of the layer; a shared layer's count again at each call.
+    """
+
+    name: str
+    layer_class: str
+    layer: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    inputs: tuple[TensorRef, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shapes: tuple[Shape, ...]
+    n_parameters: int
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """Layer calls in topological order. Iterates and indexes as a sequence of them.
+
+    Attributes
+    ----------
+    name : str
+        The model's name.
+    calls : tuple of LayerCall
+        The inputs first, then in the order in which Keras runs them.
+    inputs : tuple of str
+        Names of the input layers, in the model's order.
+    outputs : tuple of TensorRef
+        The model's outputs, in the model's order.
+    n_parameters : int
+        Of the model; shared layers count once.
+    """
+
+    name: str
+    calls: tuple[LayerCall, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[TensorRef, ...]
+    n_parameters: int
+
+    def __iter__(self) -> Iterator[LayerCall]:
+        return iter(self.calls)
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def __getitem__(self, key: int | str) -> LayerCall:
+        if isinstance(key, str):
+            return self._by_name[key]
+        return self.calls[key]
+
+    @cached_property
+    def _by_name(self) -> dict[str, LayerCall]:
+        return {call.name: call for call in self.calls}
+
+    @cached_property
+    def readers(self) -> dict[str, tuple[str, ...]]:
+        """Names of the calls that read each call's tensors."""
+        readers: dict[str, list[str]] = {call.name: [] for call in self.calls}
+        for call in self.calls:
+            for name in dict.fromkeys(ref.call for ref in call.inputs):
+                readers[name].append(call.name)
+        return {name: tuple(names) for name, names in readers.items()}
+
+    def to_networkx(self) -> nx.DiGraph:
+        """Return the layer-level graph: a node per call, an edge per pair that shares tensors.
+
+        Nodes carry ``layer``, ``inputs`` and ``outputs`` (names), ``input_shapes`` and
+        ``output_shapes``, all as text, which every format of networkx can hold, and
+        ``n_parameters``. Edges carry ``tensors``, how often one call reads the other
+        (``Add()([x, x])`` reads twice), and ``size``, the elements of one such tensor.
+        """
+        import networkx as nx
+
+        graph = nx.DiGraph(name=self.name)
+        for call in self.calls:
+            graph.add_node(
+                call.name,
+                layer=call.layer_class,
+                inputs=", ".join(ref.call for ref in call.inputs),
+                outputs=", ".join(self.readers[call.name]),
+                input_shapes=_text(call.input_shapes),
+                output_shapes=_text(call.output_shapes),
+                n_parameters=call.n_parameters,
+            )
+            for ref, shape in zip(call.inputs, call.input_shapes, strict=True):
+                times = graph.get_edge_data(ref.call, call.name, {"tensors": 0})["tensors"]
+                graph.add_edge(ref.call, call.name, tensors=times + 1, size=prod(shape))
+        return graph
+
+    def run(self, inputs: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
+        """Call every layer on real arrays and return each call's outputs.
+
+        Parameters
+        ----------
+        inputs : sequence of arrays of shape ``(batch, *input shape)``
+            One per input layer, in the model's order.
+        """
+        import keras
+
+        tensors = {
+            TensorRef(name, 0): keras.ops.convert_to_tensor(x)
+            for name, x in zip(self.inputs, inputs, strict=True)
+        }
+        for call in self.calls:
+            if call.name not in self.inputs:
+                args, kwargs = _substitute((call.args, dict(call.kwargs)), tensors)
+                outputs = keras.tree.flatten(call.layer(*args, **kwargs))
+                tensors |= {TensorRef(call.name, i): t for i, t in enumerate(outputs)}
+        return {
+            call.name: [
+                keras.ops.convert_to_numpy(tensors[TensorRef(call.name, i)])
+                for i in range(len(call.output_shapes))
+            ]
+            for call in self.calls
+        }
+
+
+def _text(shapes: Sequence[Shape]) -> str:
+    return "; ".join("x".join(map(str, shape)) for shape in shapes)
+
+
+def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
+    """List a model's layer calls in a topological, deterministic order.
+
+    Parameters
+    ----------
+    model : keras.Model or str or path
+        A built Sequential or functional model, a ``.keras`` or ``.h5`` file, or
+        ``keras.applications:NAME``.
+    input_shape : tuple of int, list of tuples or mapping of input name to tuple, optional
+        Without the batch axis. Needed where the model leaves dimensions open; otherwise a
+        different size at which the same weights are used.
+
+    Raises
+    ------
+    ModelError
+        If the model is not built, or is a subclass whose call Keras cannot describe.
+    ShapeError
+        If a shape stays unknown, becomes empty, or a layer does not accept it.
+    """
+    from gpugraph.models import load_model
+
+    model = load_model(model, input_shape)
+    function = _functional(model, "the model")
+    shapes = _input_shapes(function, input_shape)
+    expansion = _Expansion()
+    inputs = expansion.add_inputs(function, shapes)
+    outputs = expansion.expand(function, inputs, prefix="")
+    return Topology(
+        name=model.name,
+        calls=tuple(expansion.calls),
+        inputs=tuple(ref.call for ref in inputs),
+        outputs=tuple(outputs),
+        n_parameters=model.count_params(),
+    )
+
+
+class _Expansion:
+    """Collects layer calls while opening nested models."""
+
+    def __init__(self) -> None:
+        self.calls: list[LayerCall] = []
+        self._specs: dict[TensorRef, Any] = {}
+        self._uses: dict[str, int] = {}
+
+    def add_inputs(self, function: Any, shapes: Sequence[Shape]) -> list[TensorRef]:
+        import keras
+
+        refs = []
+        for tensor, shape in zip(function.inputs, shapes, strict=True):
+            layer = tensor._keras_history.operation
+            name = self._unique(layer.name)
+            call = LayerCall(name, type(layer).__name__, layer, (), {}, (), (), (shape,), 0)
+            self._add(call, [keras.KerasTensor((None, *shape), dtype=tensor.dtype)])
+            refs.append(TensorRef(name, 0))
+        return refs
+
+    def expand(self, function: Any, inputs: Sequence[TensorRef], prefix: str) -> list[TensorRef]:
+        """Add the calls of a function fed by these tensors; return where its outputs are."""
+        import keras
+
+        known = {id(t): ref for t, ref in zip(function.inputs, inputs, strict=True)}
+        for depth in sorted(function._nodes_by_depth, reverse=True):
+            for node in function._nodes_by_depth[depth]:
+                if node.is_input or all(id(t) in known for t in node.outputs):
+                    continue
+                arguments = (node.arguments.args, node.arguments.kwargs)
+                args, kwargs = keras.tree.map_structure(lambda x: known.get(id(x), x), arguments)
+                refs = [known[id(t)] for t in node.arguments.keras_tensors]
+                name = self._unique(prefix + node.operation.name)
+                if _is_model(node.operation):
+                    inner = _functional(node.operation, f"nested model '{name}'")
+                    outputs = self.expand(inner, refs[: len(inner.inputs)], prefix=f"{name}/")
+                else:
+                    outputs = self._call(node, name, args, kwargs, refs)
+                known |= {id(t): ref for t, ref in zip(node.outputs, outputs, strict=True)}
+        return [known[id(t)] for t in function.outputs]
+
+    def _call(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> list[TensorRef]:
+        layer = node.operation
+        specs = self._output_specs(node, name, args, kwargs, refs)
+        call = LayerCall(
+            name=name,
+            layer_class=type(layer).__name__,
+            layer=layer,
+            args=args,
+            kwargs=kwargs,
+            inputs=tuple(refs),
+            input_shapes=tuple(_shape(self._specs[ref]) for ref in refs),
+            output_shapes=tuple(_shape(spec) for spec in specs),
+            n_parameters=layer.count_params() if hasattr(layer, "count_params") else 0,
+        )
+        return self._add(call, specs)
+
+    def _output_specs(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> list[Any]:
+        """Return the shapes that a call gives: those Keras noted, where its inputs are as noted."""
+        import keras
+
+        noted = [_shape(t) for t in node.arguments.keras_tensors]
+        if noted == [_shape(self._specs[ref]) for ref in refs]:
+            specs = node.outputs
+        else:
+            args, kwargs = _substitute((args, kwargs), self._specs)
+            try:
+                specs = keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+            except Exception as error:
+                shapes = _text([_shape(self._specs[ref]) for ref in refs])
+                raise ShapeError(
+                    f"Layer '{name}' ({type(node.operation).__name__}) does not accept its input "
+                    f"of shape {shapes}: {_first_line(error)}. Choose another input_shape."
+                ) from error
+        for spec in specs:
+            _check_shape(_shape(spec), f"Layer '{name}' ({type(node.operation).__name__}) gives")
+        return list(specs)
+
+    def _add(self, call: LayerCall, specs: Sequence[Any]) -> list[TensorRef]:
+        self.calls.append(call)
+        refs = [TensorRef(call.name, i) for i in range(len(specs))]
+        self._specs |= dict(zip(refs, specs, strict=True))
+        return refs
+
+    def _unique(self, name: str) -> str:
+        """Name a call: the layer's name, with #1, #2 ... from the second use on."""
+        use = self._uses.get(name, 0)
+        self._uses[name] = use + 1
+        return self._unique(f"{name}#{use}") if use else name
+
+
+def _substitute(structure: Any, tensors: Mapping[TensorRef, Any]) -> Any:
+    """Replace every TensorRef in nested arguments."""
+    if isinstance(structure, TensorRef):
+        return tensors[structure]
+    if isinstance(structure, dict):
+        return {key: _substitute(value, tensors) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)([_substitute(value, tensors) for value in structure])
+    return structure
+
+
+def _is_model(operation: Any) -> bool:
+    import keras
+
+    return isinstance(operation, keras.Model)
+
+
+def _functional(model: Any, where: str) -> Any:
+    """Return the functional graph of a model, or say why it has none."""
+    import keras
+    from keras.src.models.functional import Functional
+
+    if isinstance(model, keras.Sequential):
+        function = model._functional
+        if function is None:
+            raise ModelError(
+                f"{where.capitalize()} ('{model.name}') is not built, so it has no shapes and no "
+                "weights. Start it with keras.Input(...), or call model.build((None, ...)) first."
+            )
+    else:
+        function = model
+    is_plain = type(model).call in (Functional.call, keras.Sequential.call)
+    if not isinstance(function, Functional) or not is_plain:
+        raise ModelError(
+            f"{where.capitalize()} ('{model.name}', class {type(model).__name__}) defines its own "
+            "call(), which Keras cannot describe as a graph of layers. Write it as a functional "
+            "model: keras.Model(inputs, outputs)."
+        )
+    return function
+
+
+def _input_shapes(function: Any, input_shape: InputShape | None) -> list[Shape]:
+    """Return one full shape per input, from the model and the user's input_shape."""
+    names = [t._keras_history.operation.name for t in function.inputs]
+    declared = [tuple(t.shape[1:]) for t in function.inputs]
+    if input_shape is None:
+        given: list[Any] = list(declared)
+    elif isinstance(input_shape, Mapping):
+        unknown = set(input_shape) - set(names)
+        if unknown:
+            raise ShapeError(
+                f"input_shape names {', '.join(sorted(map(repr, unknown)))}, but the model's "
+                f"inputs are {', '.join(map(repr, names))}."
+            )
+        given = [input_shape.get(n, d) for n, d in zip(names, declared, strict=True)]
+    elif all(isinstance(n, (int, np.integer)) for n in input_shape) and len(names) == 1:
+        given = [input_shape]
+    elif any(isinstance(n, (int, np.integer)) for n in input_shape) or len(input_shape) != len(
+        names
+    ):
+        raise ShapeError(
+            f"input_shape={input_shape!r} does not fit the model's {len(names)} inputs "
+            f"({', '.join(names)}): give one tuple per input, or a mapping of names to tuples."
+        )
+    else:
+        given = list(input_shape)
+    shapes = []
+    for name, shape, fixed in zip(names, given, declared, strict=True):
+        if len(shape) != len(fixed):
+            raise ShapeError(
+                f"Input '{name}' has {len(fixed)} dimensions without the batch axis {fixed}; "
+                f"input_shape={tuple(shape)} has {len(shape)}."
+            )
+        _check_shape(tuple(shape), f"Input '{name}' has")
+        shapes.append(tuple(int(n) for n in shape))
+    return shapes
+
+
+def _shape(tensor: Any) -> Shape:
+    """Return the shape of a Keras tensor without its batch axis."""
+    return tuple(tensor.shape[1:])
+
+
+def _check_shape(shape: tuple[int | None, ...], what: str) -> None:
+    if None in shape:
+        raise ShapeError(
+            f"{what} shape {shape}, which leaves a dimension open. Give a full shape without the "
+            "batch axis: input_shape=(height, width, channels), or --input-shape on the command."
+        )
+    if any(n is not None and n < 1 for n in shape):
+        raise ShapeError(f"{what} the empty shape {shape}. Choose a larger input_shape.")
+
+
+def _first_line(error: BaseException) -> str:
+    """First line of an error's message, without its final stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(". ")
