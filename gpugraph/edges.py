@@ -168,7 +168,9 @@ class EdgeMaker:
 def _split(axes: tuple[Axis, ...], row_edges: int) -> int:
     """Return how many leading axes are outer: the rest makes rows of about ``row_edges``."""
     split, row = len(axes), 1
-    while split and (split == len(axes) or row < SHORT_ROW or row * len(axes[split - 1]) <= row_edges):
+    while split and (
+        split == len(axes) or row < SHORT_ROW or row * len(axes[split - 1]) <= row_edges
+    ):
         split -= 1
         row *= len(axes[split])
     return split

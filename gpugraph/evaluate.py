@@ -105,7 +105,9 @@ def _input_arrays(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
             )
         arrays[name] = values
     if len({len(x) for x in arrays.values()}) > 1:
-        raise ShapeError(f"Inputs differ in batch size: { {n: len(x) for n, x in arrays.items()} }.")
+        raise ShapeError(
+            f"Inputs differ in batch size: { {n: len(x) for n, x in arrays.items()} }."
+        )
     return arrays
 
 
@@ -175,9 +177,7 @@ def verify(
     values = evaluate(graph, inputs)
     assert graph.topology is not None
     expected = graph.topology.run([values[name] for name in graph.topology.inputs])
-    errors = {
-        name: _error(values[name], expected[name][0]) for name in values if name in expected
-    }
+    errors = {name: _error(values[name], expected[name][0]) for name in values if name in expected}
     return Verification(errors, tolerance)
 
 

@@ -16,10 +16,7 @@ from gpugraph.population import Population, Tensor
 from gpugraph.projection import Projection, Weight
 
 if TYPE_CHECKING:
-    from os import PathLike
 
-    import networkx as nx
-    from scipy import sparse
     from scipy.sparse.linalg import LinearOperator
 
     from gpugraph.evaluate import Verification
@@ -225,13 +222,17 @@ class NeuronGraph:
         """Sum of the weights out of each node; float64, shape ``(n_nodes,)``."""
         return self._sum_at_sources(lambda p: p.out_strength(weight), np.float64)
 
-    def _sum_at_targets(self, reading: Callable[[Projection], np.ndarray], dtype: Any) -> np.ndarray:
+    def _sum_at_targets(
+        self, reading: Callable[[Projection], np.ndarray], dtype: Any
+    ) -> np.ndarray:
         total = np.zeros(self.n_nodes, dtype)
         for projection in self.projections:
             total[projection.target.slice] += reading(projection)
         return total
 
-    def _sum_at_sources(self, reading: Callable[[Projection], np.ndarray], dtype: Any) -> np.ndarray:
+    def _sum_at_sources(
+        self, reading: Callable[[Projection], np.ndarray], dtype: Any
+    ) -> np.ndarray:
         total = np.zeros(self.n_nodes, dtype)
         for projection in self.projections:
             total[projection.source.slice] += reading(projection)

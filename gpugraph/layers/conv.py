@@ -60,7 +60,9 @@ def depthwise_conv(call: Conversion) -> Tensor:
 def separable_conv(call: Conversion) -> Tensor:
     """A depthwise population (``name/depthwise``), then each of its channels to each filter."""
     layout = Layout.of(call.layer)
-    depthwise, pointwise = (array(getattr(call.layer, f"{k}_kernel")) for k in ("depthwise", "pointwise"))
+    depthwise, pointwise = (
+        array(getattr(call.layer, f"{k}_kernel")) for k in ("depthwise", "pointwise")
+    )
     channels, filters = pointwise.shape[-2:]
     shape = layout.shape(layout.spatial(call.output_shape), channels)
     middle = call.population("depthwise", shape, channels_first=layout.channels_first)

@@ -14,7 +14,9 @@ from gpugraph.registry import converts
 def batch_normalization(call: Conversion) -> Tensor:
     """One to one, weight gamma / sqrt(variance + epsilon), as at inference (`scale`)."""
     layer, shape = call.layer, call.source.shape
-    mean, variance = (array(v).astype(np.float64) for v in (layer.moving_mean, layer.moving_variance))
+    mean, variance = (
+        array(v).astype(np.float64) for v in (layer.moving_mean, layer.moving_variance)
+    )
     scale = 1 / np.sqrt(variance + layer.epsilon)
     if layer.scale:
         scale = scale * array(layer.gamma)

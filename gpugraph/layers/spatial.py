@@ -44,15 +44,15 @@ def _per_dimension(amounts: Any) -> Sequence[tuple[int, int]]:
     return [tuple(amounts)] if isinstance(amounts[0], int) else amounts
 
 
-def _moved(
-    call: Conversion, axis: Callable[[int, int, int], Axis], kind: Any = "copy"
-) -> Tensor:
+def _moved(call: Conversion, axis: Callable[[int, int, int], Axis], kind: Any = "copy") -> Tensor:
     """Project every spatial dimension along its own axis, channels one to one."""
     layer = call.layer
     # The 1D layers know no data format: (steps, channels).
     layout = Layout.of(layer) if hasattr(layer, "data_format") else Layout(False)
     source = call.source
-    target = call.population(channels_first=layout.channels_first if hasattr(layer, "data_format") else None)
+    target = call.population(
+        channels_first=layout.channels_first if hasattr(layer, "data_format") else None
+    )
     axes = []
     for i, (n_src, n_dst, src, dst) in enumerate(
         zip(

@@ -35,7 +35,9 @@ def kernel(call: Conversion, name: str = "kernel") -> np.ndarray:
     """Return a layer's kernel; refuse quantised ones."""
     mode = getattr(call.layer, "quantization_mode", None)
     if mode is not None:
-        raise call.unsupported(f"it is quantised ({mode}), and its kernel is not what it multiplies by")
+        raise call.unsupported(
+            f"it is quantised ({mode}), and its kernel is not what it multiplies by"
+        )
     return array(getattr(call.layer, name))
 
 
