@@ -78,7 +78,12 @@ def _convert(call: LayerCall, sources: Sequence[Tensor], draft: Draft) -> Sequen
         )
     converter = find_converter(call.layer, call.name)
     outputs = converter(Conversion(call, tuple(sources), draft))
-    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+    if not isinstance(outputs, (tuple, list)) or not all(isinstance(t, Tensor) for t in outputs):
+        raise UnsupportedLayerError(
+            f"The converter of layer '{call.name}' ({call.layer_class}) gives "
+            f"{type(outputs).__name__}; let it return the Tensor (or Tensors) that the layer gives."
+        )
     given = tuple(tensor.shape for tensor in outputs)
     if given != call.output_shapes:
         raise ShapeError(

@@ -14,10 +14,13 @@ from gpugraph.projection import JOIN, NEUTRAL, Projection
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
+    from gpugraph.topology import Topology
 
 # Of a population's largest value. float32 sums in another order differ by 1e-7 to 1e-5 of it;
 # a wrong edge shows at 1e-2 and more.
 TOLERANCE = 1e-4
+# Where Keras itself computes in half precision, its rounding is what limits the comparison.
+TOLERANCE_HALF = {"float16": 1e-2, "bfloat16": 5e-2}
 
 
 def evaluate(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
@@ -95,20 +98,26 @@ def _input_arrays(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
         raise ShapeError(f"The model has {len(names)} inputs {list(names)}; got {len(given)}.")
     arrays = {}
     for name, x in zip(names, given, strict=True):
-        values = np.asarray(x)
-        values = values if values.dtype == np.float64 else values.astype(np.float32)
-        shape = graph.populations[name].shape
-        if values.shape[1:] != shape or not len(values):
-            raise ShapeError(
-                f"Input '{name}' must have shape (batch, {', '.join(map(str, shape))}); got "
-                f"{values.shape}."
-            )
-        arrays[name] = values
+        arrays[name] = _input_array(name, x, graph.populations[name].shape)
     if len({len(x) for x in arrays.values()}) > 1:
         raise ShapeError(
             f"Inputs differ in batch size: { {n: len(x) for n, x in arrays.items()} }."
         )
-    return arrays
+    dtype = np.result_type(*arrays.values())
+    return {name: x.astype(dtype, copy=False) for name, x in arrays.items()}
+
+
+def _input_array(name: str, x: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return one input as floats, or say what it should be."""
+    wanted = f"Input '{name}' must be numbers of shape ({', '.join(map(str, ('batch', *shape)))})"
+    try:
+        values = np.asarray(x)
+        values = values if values.dtype == np.float64 else values.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{wanted}; got {type(x).__name__}.") from error
+    if values.ndim == 0 or values.shape[1:] != shape or not values.size:
+        raise ShapeError(f"{wanted}; got shape {values.shape}.")
+    return values
 
 
 @dataclass(frozen=True)
@@ -148,7 +157,7 @@ class Verification:
 
 
 def verify(
-    graph: NeuronGraph, inputs: Any = None, *, seed: int = 0, tolerance: float = TOLERANCE
+    graph: NeuronGraph, inputs: Any = None, *, seed: int = 0, tolerance: float | None = None
 ) -> Verification:
     """Compare the graph's values with those of Keras, population by population.
 
@@ -156,11 +165,14 @@ def verify(
     ----------
     graph : NeuronGraph
     inputs : optional
-        As for `evaluate`; by default one sample of standard normal noise per input.
+        As for `evaluate`; by default one sample of standard normal noise per input, or of zeros
+        and ones for an integer input.
     seed : int
         Of the noise.
-    tolerance : float
-        Largest error that passes, as a share of a population's largest value.
+    tolerance : float, optional
+        Largest error that passes, as a share of a population's largest value. By default 1e-4,
+        but 1e-2 where a layer computes in float16, and 5e-2 where one does in bfloat16: Keras
+        rounds there, the graph does not.
 
     Returns
     -------
@@ -169,16 +181,34 @@ def verify(
         (``name/depthwise``) have no counterpart in Keras; the layer's output tells on them.
     """
     if inputs is None and graph.topology is not None:
-        rng = np.random.default_rng(seed)
-        inputs = [
-            rng.standard_normal((1, *graph.populations[name].shape), np.float32)
-            for name in graph.topology.inputs
-        ]
+        inputs = _noise(graph.topology, seed)
     values = evaluate(graph, inputs)
     assert graph.topology is not None
+    if tolerance is None:
+        tolerance = _tolerance(graph.topology)
     expected = graph.topology.run([values[name] for name in graph.topology.inputs])
     errors = {name: _error(values[name], expected[name][0]) for name in values if name in expected}
     return Verification(errors, tolerance)
+
+
+def _noise(topology: Topology, seed: int) -> list[np.ndarray]:
+    """One sample per input."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for name in topology.inputs:
+        call = topology[name]
+        shape = (1, *call.output_shapes[0])
+        is_float = "float" in str(call.layer.dtype)
+        samples.append(
+            rng.standard_normal(shape, np.float32) if is_float else rng.integers(0, 2, shape)
+        )
+    return samples
+
+
+def _tolerance(topology: Topology) -> float:
+    """What the least exact layer allows."""
+    dtypes = {getattr(call.layer, "compute_dtype", None) for call in topology}
+    return max([TOLERANCE, *(TOLERANCE_HALF[d] for d in dtypes if d in TOLERANCE_HALF)])
 
 
 def _error(got: np.ndarray, expected: np.ndarray) -> float:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpugraph.errors import ModelError
+import numpy as np
+
+from gpugraph.errors import ModelError, ShapeError
 
 APPLICATIONS = "keras.applications:"
 ENDINGS = (".keras", ".h5", ".hdf5")
@@ -18,8 +23,8 @@ def load_model(model: Any, input_shape: Any = None, weights: str | None = None) 
     Parameters
     ----------
     model : keras.Model, str or path
-        A model is returned as it is. A ``.keras``, ``.h5`` or ``.hdf5`` file is loaded with Keras's safe
-        mode on. ``keras.applications:NAME`` is built with random weights.
+        A model is returned as it is. A ``.keras``, ``.h5`` or ``.hdf5`` file is loaded with
+        Keras's safe mode on. ``keras.applications:NAME`` is built with random weights.
     input_shape : tuple of int, optional
         Size at which to build one of keras.applications.
     weights : str, optional
@@ -30,6 +35,8 @@ def load_model(model: Any, input_shape: Any = None, weights: str | None = None) 
     ------
     ModelError
         If there is no such model or file, or the file cannot be read.
+    ShapeError
+        If ``input_shape`` is none that keras.applications could build.
     """
     import keras
 
@@ -51,42 +58,96 @@ def load_model(model: Any, input_shape: Any = None, weights: str | None = None) 
 def _from_file(path: Path) -> Any:
     import keras
 
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists() raises where the name is too long
         raise ModelError(
-            f"There is no model file '{path}'. Give a {', '.join(ENDINGS)} file, or "
+            f"There is no model file '{_short(path)}'. Give a {', '.join(ENDINGS)} file, or "
             f"'{APPLICATIONS}NAME' such as '{APPLICATIONS}VGG16'."
         )
-    if path.suffix not in ENDINGS:
+    if path.suffix not in ENDINGS or not path.is_file():
         raise ModelError(
-            f"'{path}' is not a Keras model file: its name must end in {', '.join(ENDINGS)}."
+            f"'{_short(path)}' is not a Keras model file: it must be a file whose name ends in "
+            f"{', '.join(ENDINGS)}. Save the model with model.save('name.keras')."
+        )
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise ModelError(
+            f"Cannot read the model file '{_short(path)}': it is not a .keras archive, or only the "
+            "first part of one. Save or copy it again."
         )
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever its readers raise
-        text = " ".join(str(error).split())
-        if "safe_mode" in text or "unsafe" in text.lower():
-            text = (
-                "it holds code (a Lambda layer), which safe mode refuses to run. Load it yourself "
-                "if you trust it, and pass the model object"
-            )
-        raise ModelError(f"Cannot read the model file '{path}': {text[:400]}") from error
+        raise ModelError(f"Cannot read the model file '{_short(path)}': {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    """Say why Keras could not load a file, and what to do."""
+    text = str(error)
+    if "safe_mode" in text or "unsafe" in text.lower():
+        return (
+            "it holds code (a Lambda layer), which safe mode refuses to run. Load it yourself if "
+            "you trust it, and pass the model object."
+        )
+    custom = re.search(r"Could not locate (?:class|function) '(\w+)'", text) or re.search(
+        r"Unknown (?:layer|object): '?(\w+)'?", text
+    )
+    if custom:
+        return (
+            f"it uses '{custom[1]}', which Keras does not know. Register it with "
+            "@keras.saving.register_keras_serializable(), or load the model yourself and pass it."
+        )
+    return f"{_short(text)}. Save it again with model.save('name.keras')."
+
+
+def _short(text: object) -> str:
+    """One line for a message, cut where it would fill the screen."""
+    line = " ".join(str(text).split())
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return line.rstrip(". ") if len(line) <= 300 else f"{line[:300]} ..."
 
 
 def _application(name: str, input_shape: Any, weights: str | None) -> Any:
     import keras
 
-    builder = getattr(keras.applications, name, None)
-    if not callable(builder):
-        known = ", ".join(n for n in dir(keras.applications) if n[0].isupper())
-        raise ModelError(f"keras.applications has no model '{name}'. It has: {known}.")
-    options = {} if input_shape is None else {"input_shape": tuple(input_shape)}
-    try:
-        return builder(weights=weights, **options)
-    except Exception as error:
+    known = [n for n in dir(keras.applications) if n[0].isupper()]
+    if name not in known:
         raise ModelError(
-            f"keras.applications cannot build {name}(weights={weights!r}"
-            f"{''.join(f', {k}={v}' for k, v in options.items())}): {' '.join(str(error).split())}"
+            f"keras.applications has no model '{_short(name)}'. It has: {', '.join(known)}."
+        )
+    if weights not in (None, "imagenet") and not os.path.exists(weights):
+        raise ModelError(f"There is no weights file '{_short(weights)}'. Give a .weights.h5 file.")
+    options = {} if input_shape is None else {"input_shape": _application_shape(name, input_shape)}
+    try:
+        return getattr(keras.applications, name)(weights=weights, **options)
+    except Exception as error:
+        what = f"weights={weights!r}" + "".join(f", {k}={v}" for k, v in options.items())
+        why = _short(error)
+        advice = (
+            "The weights are downloaded: try again with a network, or use random ones."
+            if "URL fetch failure" in why
+            else "Choose another input_shape or other weights."
+        )
+        raise ModelError(
+            f"keras.applications cannot build {name}({what}): {why}. {advice}"
         ) from error
+
+
+def _application_shape(name: str, input_shape: Any) -> tuple[int, ...]:
+    """Return one tuple of sizes, from any form of input_shape that says one."""
+    shape = input_shape
+    if isinstance(shape, Mapping):
+        shape = list(shape.values())
+    if isinstance(shape, Sequence) and len(shape) == 1:
+        shape = shape[0]
+    if (
+        not isinstance(shape, Sequence)
+        or len(shape) != 3
+        or not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape)
+    ):
+        raise ShapeError(
+            f"input_shape of {APPLICATIONS}{name} must be three positive whole numbers, "
+            "(height, width, channels)."
+        )
+    return tuple(int(n) for n in shape)
 
 
 def _load_weights(model: Any, weights: str) -> None:
@@ -94,6 +155,6 @@ def _load_weights(model: Any, weights: str) -> None:
         model.load_weights(weights)
     except Exception as error:
         raise ModelError(
-            f"Cannot load the weights '{weights}' into model '{model.name}': "
-            f"{' '.join(str(error).split())[:400]}"
+            f"Cannot load the weights '{_short(weights)}' into model '{model.name}': "
+            f"{_short(error)}. Give a .weights.h5 file of this model."
         ) from error

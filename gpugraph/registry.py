@@ -40,13 +40,17 @@ def converts(*class_names: str) -> Callable[[Converter], Converter]:
     """
 
     def register(converter: Converter) -> Converter:
+        if not _is_own(converter):
+            import gpugraph.layers  # noqa: F401  (so that Keras's own layers are taken already)
         for name in class_names:
             if name in _CONVERTERS:
+                taken = _CONVERTERS[name]
                 raise ValueError(
                     f"Layer class '{name}' already has the converter "
-                    f"{_CONVERTERS[name].__module__}.{_CONVERTERS[name].__name__}."
+                    f"{taken.__module__}.{getattr(taken, '__name__', taken)}. Give your class "
+                    "another name."
                 )
-            _CONVERTERS[name] = converter
+        _CONVERTERS.update(dict.fromkeys(class_names, converter))
         return converter
 
     return register
@@ -62,14 +66,18 @@ def find_converter(layer: Any, name: str) -> Converter:
     key = cls.__name__ if isinstance(layer, keras.Layer) else f"ops.{cls.__name__}"
     converter = _CONVERTERS.get(key)
     # A user's own class may bear the name of one of Keras's: its call() is another.
-    own = converter is not None and converter.__module__.startswith("gpugraph.layers")
-    if converter is None or (own and not cls.__module__.startswith("keras.")):
+    if converter is None or (_is_own(converter) and not cls.__module__.startswith("keras.")):
         raise UnsupportedLayerError(
             f"Cannot convert layer '{name}' ({cls.__name__}): no converter is registered for "
-            f'{cls.__module__}.{cls.__name__}. Register one with @gpugraph.converts("{key}"), or cut '
-            "the model before this layer."
+            f'{cls.__module__}.{cls.__name__}. Register one with @gpugraph.converts("{key}"), or '
+            "cut the model before this layer."
         )
     return converter
+
+
+def _is_own(converter: Converter) -> bool:
+    """Whether a converter is one of gpugraph's."""
+    return converter.__module__.startswith("gpugraph.layers")
 
 
 def supported_layers() -> dict[str, str]:
@@ -77,6 +85,6 @@ def supported_layers() -> dict[str, str]:
     import gpugraph.layers  # noqa: F401
 
     return {
-        name: (converter.__doc__ or "").strip().splitlines()[0]
+        name: (converter.__doc__ or "").strip().partition("\n")[0]
         for name, converter in sorted(_CONVERTERS.items())
     }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gpugraph.errors import ModelError, ShapeError
+from gpugraph.errors import ModelError, SelectionError, ShapeError, UnsupportedLayerError
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -94,6 +94,11 @@ class Topology:
 
     def __getitem__(self, key: int | str) -> LayerCall:
         if isinstance(key, str):
+            if key not in self._by_name:
+                raise SelectionError(
+                    f"Model '{self.name}' has no layer call '{key}'. It has: "
+                    f"{', '.join(self._by_name)}."
+                )
             return self._by_name[key]
         return self.calls[key]
 
@@ -147,12 +152,14 @@ class Topology:
         import keras
 
         tensors = {
-            TensorRef(name, 0): keras.ops.convert_to_tensor(x)
+            TensorRef(name, 0): keras.ops.convert_to_tensor(x, dtype=self[name].layer.dtype)
             for name, x in zip(self.inputs, inputs, strict=True)
         }
         for call in self.calls:
             if call.name not in self.inputs:
                 args, kwargs = _substitute((call.args, dict(call.kwargs)), tensors)
+                if getattr(call.layer, "_call_has_training_arg", False):
+                    kwargs.setdefault("training", False)  # as in model.predict
                 outputs = keras.tree.flatten(call.layer(*args, **kwargs))
                 tensors |= {TensorRef(call.name, i): t for i, t in enumerate(outputs)}
         return {
@@ -231,19 +238,53 @@ class _Expansion:
         known = {id(t): ref for t, ref in zip(function.inputs, inputs, strict=True)}
         for depth in sorted(function._nodes_by_depth, reverse=True):
             for node in function._nodes_by_depth[depth]:
-                if node.is_input or all(id(t) in known for t in node.outputs):
+                if node.is_input:
                     continue
                 arguments = (node.arguments.args, node.arguments.kwargs)
                 args, kwargs = keras.tree.map_structure(lambda x: known.get(id(x), x), arguments)
                 refs = [known[id(t)] for t in node.arguments.keras_tensors]
                 name = self._unique(prefix + node.operation.name)
-                if _is_model(node.operation):
+                if isinstance(node.operation, keras.Model) and _is_plain(node.operation):
                     inner = _functional(node.operation, f"nested model '{name}'")
-                    outputs = self.expand(inner, refs[: len(inner.inputs)], prefix=f"{name}/")
+                    outputs = self.expand(
+                        inner, self._nested_inputs(inner, node, known, name), prefix=f"{name}/"
+                    )
                 else:
                     outputs = self._call(node, name, args, kwargs, refs)
-                known |= {id(t): ref for t, ref in zip(node.outputs, outputs, strict=True)}
+                known.update((id(t), ref) for t, ref in zip(node.outputs, outputs, strict=True))
         return [known[id(t)] for t in function.outputs]
+
+    def _nested_inputs(
+        self, inner: Any, node: Any, known: Mapping[int, TensorRef], name: str
+    ) -> list[TensorRef]:
+        """Return what a nested model is called on, in the order of its own inputs."""
+        import keras
+
+        args, kwargs = list(node.arguments.args), dict(node.arguments.kwargs)
+        given = args.pop(0) if args else kwargs.pop("inputs")
+        extra = [
+            key
+            for key, value in kwargs.items()
+            if any(x is not None and x is not False for x in keras.tree.flatten(value))
+        ]
+        if args or extra:
+            raise UnsupportedLayerError(
+                f"Nested model '{name}' is called with {', '.join(extra) or 'more'} besides its "
+                "inputs, which changes what its layers compute. Call it on its inputs alone."
+            )
+        names = [t.name for t in inner.inputs]
+        if isinstance(given, dict) and not isinstance(inner.input, dict):
+            given = [given[n] for n in names]  # Keras hands them on by name
+        refs = [known.get(id(t)) for t in keras.tree.flatten(given)]
+        for n, ref, tensor in zip(names, refs, inner.inputs, strict=True):
+            if ref is None or len(self._specs[ref].shape) != len(tensor.shape):
+                raise UnsupportedLayerError(
+                    f"Nested model '{name}' is called on "
+                    f"{'a constant' if ref is None else _text([_shape(self._specs[ref])])} for its "
+                    f"input '{n}' of shape {_text([_shape(tensor)])}. Call it on a tensor of as "
+                    "many dimensions."
+                )
+        return [ref for ref in refs if ref is not None]
 
     def _call(
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
@@ -270,18 +311,23 @@ class _Expansion:
         import keras
 
         noted = [_shape(t) for t in node.arguments.keras_tensors]
-        if noted == [_shape(self._specs[ref]) for ref in refs]:
+        # EinsumDense notes None where its output_shape says so, and what an ellipsis stands for
+        # in reverse; what its call gives is right.
+        is_traced = isinstance(node.operation, keras.layers.EinsumDense)
+        if noted == [_shape(self._specs[ref]) for ref in refs] and not is_traced:
             specs = node.outputs
         else:
             args, kwargs = _substitute((args, kwargs), self._specs)
+            operation = keras.Operation if is_traced else type(node.operation)
             try:
-                specs = keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+                specs = operation.compute_output_spec(node.operation, *args, **kwargs)
             except Exception as error:
                 shapes = _text([_shape(self._specs[ref]) for ref in refs])
                 raise ShapeError(
                     f"Layer '{name}' ({type(node.operation).__name__}) does not accept its input "
                     f"of shape {shapes}: {_first_line(error)}. Choose another input_shape."
                 ) from error
+            specs = keras.tree.flatten(specs)
         for spec in specs:
             _check_shape(_shape(spec), f"Layer '{name}' ({type(node.operation).__name__}) gives")
         return list(specs)
@@ -310,32 +356,32 @@ def _substitute(structure: Any, tensors: Mapping[TensorRef, Any]) -> Any:
     return structure
 
 
-def _is_model(operation: Any) -> bool:
+def _is_plain(model: Any) -> bool:
+    """Whether calling the model runs its layers and nothing else."""
     import keras
+    from keras.src.models.functional import Functional
 
-    return isinstance(operation, keras.Model)
+    return isinstance(model, (Functional, keras.Sequential)) and type(model).call in (
+        Functional.call,
+        keras.Sequential.call,
+    )
 
 
 def _functional(model: Any, where: str) -> Any:
     """Return the functional graph of a model, or say why it has none."""
     import keras
-    from keras.src.models.functional import Functional
 
-    if isinstance(model, keras.Sequential):
-        function = model._functional
-        if function is None:
-            raise ModelError(
-                f"{where.capitalize()} ('{model.name}') is not built, so it has no shapes and no "
-                "weights. Start it with keras.Input(...), or call model.build((None, ...)) first."
-            )
-    else:
-        function = model
-    is_plain = type(model).call in (Functional.call, keras.Sequential.call)
-    if not isinstance(function, Functional) or not is_plain:
+    if not _is_plain(model):
         raise ModelError(
             f"{where.capitalize()} ('{model.name}', class {type(model).__name__}) defines its own "
             "call(), which Keras cannot describe as a graph of layers. Write it as a functional "
             "model: keras.Model(inputs, outputs)."
+        )
+    function = model._functional if isinstance(model, keras.Sequential) else model
+    if function is None:
+        raise ModelError(
+            f"{where.capitalize()} ('{model.name}') is not built, so it has no shapes and no "
+            "weights. Start it with keras.Input(...), or call model.build((None, ...)) first."
         )
     return function
 
@@ -343,10 +389,27 @@ def _functional(model: Any, where: str) -> Any:
 def _input_shapes(function: Any, input_shape: InputShape | None) -> list[Shape]:
     """Return one full shape per input, from the model and the user's input_shape."""
     names = [t._keras_history.operation.name for t in function.inputs]
-    declared = [tuple(t.shape[1:]) for t in function.inputs]
+    declared = [_shape(t) for t in function.inputs]
+    given = _given_shapes(names, declared, input_shape)
+    shapes = []
+    for name, shape, fixed in zip(names, given, declared, strict=True):
+        if len(shape) != len(fixed):
+            raise ShapeError(
+                f"Input '{name}' has {len(fixed)} dimensions without the batch axis {fixed}; "
+                f"input_shape={shape} has {len(shape)}."
+            )
+        _check_shape(shape, f"Input '{name}' has")
+        shapes.append(tuple(map(int, shape)))
+    return shapes
+
+
+def _given_shapes(
+    names: Sequence[str], declared: Sequence[tuple[Any, ...]], input_shape: Any
+) -> Sequence[tuple[Any, ...]]:
+    """Return one shape per input, maybe with open dimensions, from any form of input_shape."""
     if input_shape is None:
-        given: list[Any] = list(declared)
-    elif isinstance(input_shape, Mapping):
+        return declared
+    if isinstance(input_shape, Mapping):
         unknown = set(input_shape) - set(names)
         if unknown:
             raise ShapeError(
@@ -354,27 +417,24 @@ def _input_shapes(function: Any, input_shape: InputShape | None) -> list[Shape]:
                 f"inputs are {', '.join(map(repr, names))}."
             )
         given = [input_shape.get(n, d) for n, d in zip(names, declared, strict=True)]
-    elif all(isinstance(n, (int, np.integer)) for n in input_shape) and len(names) == 1:
+    elif len(names) == 1 and _is_shape(input_shape):
         given = [input_shape]
-    elif any(isinstance(n, (int, np.integer)) for n in input_shape) or len(input_shape) != len(
-        names
-    ):
-        raise ShapeError(
-            f"input_shape={input_shape!r} does not fit the model's {len(names)} inputs "
-            f"({', '.join(names)}): give one tuple per input, or a mapping of names to tuples."
-        )
     else:
-        given = list(input_shape)
-    shapes = []
-    for name, shape, fixed in zip(names, given, declared, strict=True):
-        if len(shape) != len(fixed):
-            raise ShapeError(
-                f"Input '{name}' has {len(fixed)} dimensions without the batch axis {fixed}; "
-                f"input_shape={tuple(shape)} has {len(shape)}."
-            )
-        _check_shape(tuple(shape), f"Input '{name}' has")
-        shapes.append(tuple(int(n) for n in shape))
-    return shapes
+        given = list(input_shape) if isinstance(input_shape, Sequence) else []
+    if len(given) != len(names) or not all(map(_is_shape, given)):
+        raise ShapeError(
+            f"input_shape={input_shape!r} does not fit the model's inputs ({', '.join(names)}). "
+            "Give a tuple of whole numbers; for several inputs a list of tuples, or a mapping of "
+            "names to tuples."
+        )
+    return [tuple(shape) for shape in given]
+
+
+def _is_shape(value: Any) -> bool:
+    """Whether a value is a sequence of sizes, known or open."""
+    return isinstance(value, (Sequence, np.ndarray)) and all(
+        n is None or isinstance(n, (int, np.integer)) for n in value
+    )
 
 
 def _shape(tensor: Any) -> Shape:
