@@ -34,9 +34,10 @@ def einsum_dense(call: Conversion) -> Tensor:
     offset = None if call.layer.bias is None else array(call.layer.bias)
     target = call.population(bias=offset, activation=activation(call))
     into, across, out = _labels(call, len(source.shape))
-    sizes = dict(zip(into + out + across, source.shape + target.shape + weights.shape, strict=True))
-    if weights.shape != tuple(sizes[label] for label in across):
-        raise call.misfit(f"a kernel of shape {weights.shape}")
+    labels, lengths = into + out + across, source.shape + target.shape + weights.shape
+    sizes = dict(zip(labels, lengths, strict=True))
+    if lengths != tuple(sizes[label] for label in labels):
+        raise call.misfit(f"output {target.shape} and a kernel of shape {weights.shape}")
     src, dst, tap = (
         dict(zip(labels, strides(shape), strict=True))
         for labels, shape in ((into, source.shape), (out, target.shape), (across, weights.shape))

@@ -1,0 +1,63 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from tests.jacobian import assert_forward, assert_linear
+from tests.layers.strategies import windows
+
+
+@given(window=windows(1), filters=st.integers(1, 3), use_bias=st.booleans())
+def test_conv1d_transpose(window, filters, use_bias):
+    layer = layers.Conv1DTranspose(filters, use_bias=use_bias, **window.options)
+    assert_linear(layer, window.shape)
+
+
+@given(window=windows(2), filters=st.integers(1, 3))
+def test_conv2d_transpose(window, filters):
+    assert_linear(layers.Conv2DTranspose(filters, **window.options), window.shape)
+
+
+@settings(max_examples=10)
+@given(window=windows(3, dilated=False), filters=st.integers(1, 2))
+def test_conv3d_transpose(window, filters):
+    assert_linear(layers.Conv3DTranspose(filters, **window.options), window.shape)
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "padding", "output_padding"),
+    [
+        (3, 2, "valid", 0),
+        (3, 2, "valid", 1),
+        (2, 3, "valid", 2),
+        (1, 4, "valid", None),
+        (3, 2, "same", 0),
+        (3, 2, "same", 1),
+        (4, 3, "same", 1),
+        (4, 3, "same", 2),
+        (5, 4, "same", 3),
+        (1, 4, "same", None),
+    ],
+)
+def test_output_padding(kernel_size, strides, padding, output_padding):
+    layer = layers.Conv1DTranspose(
+        2, kernel_size, strides=strides, padding=padding, output_padding=output_padding
+    )
+    assert_linear(layer, (4, 2))
+
+
+@pytest.mark.parametrize("output_padding", [(0, 1), (1, 1)])
+def test_output_padding_differs_per_dimension(output_padding):
+    layer = layers.Conv2DTranspose(
+        2, (3, 2), strides=2, padding="same", output_padding=output_padding
+    )
+    assert_linear(layer, (3, 4, 2))
+
+
+def test_strides_beyond_the_kernel_leave_nodes_without_edges():
+    graph = assert_linear(layers.Conv1DTranspose(1, 1, strides=3), (4, 1))
+    assert (graph.in_degree()[4:] == 0).sum() == 8
+
+
+def test_fused_activation():
+    assert_forward(layers.Conv2DTranspose(3, 2, activation="relu"), (3, 4, 2))

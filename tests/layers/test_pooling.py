@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import layers
+
+from tests.jacobian import assert_forward, assert_linear
+from tests.layers.strategies import windows
+from tests.reference import pooling_edges
+
+MAX = {1: layers.MaxPooling1D, 2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
+AVERAGE = {1: layers.AveragePooling1D, 2: layers.AveragePooling2D, 3: layers.AveragePooling3D}
+GLOBAL_MAX = [layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D]
+GLOBAL_AVERAGE = [
+    layers.GlobalAveragePooling1D,
+    layers.GlobalAveragePooling2D,
+    layers.GlobalAveragePooling3D,
+]
+SHAPES = {1: (5, 2), 2: (3, 4, 2), 3: (2, 3, 4, 2)}
+
+
+def edge_set(graph):
+    """Every (index in the input, index in the output)."""
+    source, target = graph.populations.values()
+    return {(source.index(src), target.index(dst)) for src, dst, _ in graph.edge_tuples()}
+
+
+def one_dimensional(window, rank):
+    """1D layers want plain numbers."""
+    if rank > 1:
+        return window.options
+    return {k: v[0] if isinstance(v, tuple) else v for k, v in window.options.items()}
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@given(data=st.data())
+def test_max_pooling(rank, data):
+    window = data.draw(windows(rank, size="pool_size", dilated=False))
+    options = window.options
+    graph = assert_forward(MAX[rank](**one_dimensional(window, rank)), window.shape)
+    expected = pooling_edges(
+        window.shape,
+        options["pool_size"],
+        options["strides"],
+        options["padding"],
+        options["data_format"] == "channels_first",
+    )
+    assert edge_set(graph) == expected
+    assert graph.n_edges == len(expected)
+    assert [p.kind for p in graph.projections] == ["choice"]
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@given(data=st.data())
+def test_average_pooling(rank, data):
+    window = data.draw(windows(rank, size="pool_size", dilated=False))
+    graph = assert_linear(AVERAGE[rank](**one_dimensional(window, rank)), window.shape)
+    assert [p.kind for p in graph.projections] == ["mean"]
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_strides_are_the_pool_size_by_default(rank):
+    graph = assert_linear(AVERAGE[rank](2), SHAPES[rank])
+    assert (graph.out_degree() <= 1).all()
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_global_average_pooling(rank, keepdims, data_format):
+    layer = GLOBAL_AVERAGE[rank - 1](keepdims=keepdims, data_format=data_format)
+    graph = assert_linear(layer, SHAPES[rank])
+    assert [p.kind for p in graph.projections] == ["mean"]
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_global_max_pooling(rank, keepdims, data_format):
+    shape = SHAPES[rank]
+    layer = GLOBAL_MAX[rank - 1](keepdims=keepdims, data_format=data_format)
+    graph = assert_forward(layer, shape)
+    _, target = graph.populations.values()
+    channel = 0 if data_format == "channels_first" else len(shape) - 1
+    edges = {(src[channel], np.max(dst)) for src, dst in edge_set(graph)}
+    assert edges == {(c, c) for c in range(shape[channel])}
+    assert graph.n_edges == np.prod(shape)
+    assert target.reduce == "max"
