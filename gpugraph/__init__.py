@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# Not on first use: by then the module of the same name may stand in the function's place.
+from gpugraph.topology import topology
+
 if TYPE_CHECKING:
     from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs, window
     from gpugraph.conversion import Conversion
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from gpugraph.population import Activation, Population, Tensor
     from gpugraph.projection import Projection
     from gpugraph.registry import converts, supported_layers
-    from gpugraph.topology import LayerCall, Topology, topology
+    from gpugraph.topology import LayerCall, Topology
 
 __version__ = "0.1.0"
 

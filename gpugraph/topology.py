@@ -6,18 +6,18 @@ the input shape at hand, so that no tensor is computed and no weight copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
 
 from gpugraph.errors import ModelError, SelectionError, ShapeError, UnsupportedLayerError
 
 if TYPE_CHECKING:
     import networkx as nx
+    import numpy as np
 
 Shape = tuple[int, ...]
 InputShape = Sequence[Any] | Mapping[str, Sequence[int]]
@@ -420,7 +420,7 @@ def _given_shapes(
     elif len(names) == 1 and _is_shape(input_shape):
         given = [input_shape]
     else:
-        given = list(input_shape) if isinstance(input_shape, Sequence) else []
+        given = list(input_shape) if isinstance(input_shape, Collection) else []
     if len(given) != len(names) or not all(map(_is_shape, given)):
         raise ShapeError(
             f"input_shape={input_shape!r} does not fit the model's inputs ({', '.join(names)}). "
@@ -432,8 +432,8 @@ def _given_shapes(
 
 def _is_shape(value: Any) -> bool:
     """Whether a value is a sequence of sizes, known or open."""
-    return isinstance(value, (Sequence, np.ndarray)) and all(
-        n is None or isinstance(n, (int, np.integer)) for n in value
+    return isinstance(value, Collection) and all(
+        n is None or isinstance(n, Integral) for n in value
     )
 
 
