@@ -1,0 +1,505 @@
+"""The command line. Heavy libraries are loaded inside the commands, so that --help is instant."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from gpugraph import __version__
+from gpugraph.errors import (
+    GpugraphError,
+    GraphTooLargeError,
+    ModelError,
+    NonFiniteError,
+    OutputError,
+    SelectionError,
+    ShapeError,
+    UnsupportedLayerError,
+)
+
+if TYPE_CHECKING:
+    from gpugraph.graph import NeuronGraph
+
+# The first class that fits an error decides; any other GpugraphError exits with FAILED.
+EXIT_CODES: dict[type[BaseException], int] = {
+    ModelError: 2,
+    ShapeError: 2,
+    SelectionError: 2,
+    NonFiniteError: 2,
+    UnsupportedLayerError: 3,
+    GraphTooLargeError: 4,
+    MemoryError: 4,
+    OutputError: 5,
+}
+FAILED = 1
+INTERRUPTED = 130
+EPILOG = """\b
+Exit codes:
+  0    done
+  1    verification failed, or an error that none of the others fits
+  2    wrong usage, or a model, shape, value or name that cannot be used
+  3    a layer is not supported
+  4    too large for the memory at hand
+  5    output could not be written: it exists, the disk is full ...
+  130  interrupted (143: terminated)
+"""
+
+# Ending of the output -> method of NeuronGraph that writes it.
+WRITERS = {
+    ".graphml": "write_graphml",
+    ".graphml.gz": "write_graphml",
+    ".parquet": "write_parquet",
+    ".csv": "write_csv",
+    ".csv.gz": "write_csv",
+    ".npz": "write_npz",
+}
+WORST_SHOWN = 10
+
+
+class _Commands(TyperGroup):
+    """Turns errors of all commands into one line on standard error and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GpugraphError as error:
+            _fail(
+                str(error), next((c for t, c in EXIT_CODES.items() if isinstance(error, t)), FAILED)
+            )
+        except MemoryError as error:
+            _fail(f"Out of memory. {error}", EXIT_CODES[MemoryError])
+        except KeyboardInterrupt:
+            _fail("Interrupted.", INTERRUPTED)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    line = " ".join(message.split())
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    color = False if "NO_COLOR" in os.environ else None
+    typer.secho(f"Error: {line}", fg="red", err=True, color=color)
+    raise typer.Exit(code)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Keras models as neuron graphs: every activation a node, every use of a weight an edge.",
+    epilog=EPILOG,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    # Rich's help takes longer to import than all else that --help needs.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    for name in ("SIGTERM", "SIGHUP"):  # no SIGHUP on Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            # Names of layers may hold what the terminal's encoding lacks.
+            stream.reconfigure(errors="backslashreplace")
+    app()
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave by an exception, so that half-written files are removed."""
+    raise SystemExit(128 + number)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gpugraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _gpugraph(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A .keras or .h5 file, or one of Keras's own architectures, such as "
+        "keras.applications:VGG16.",
+        show_default=False,
+    ),
+]
+InputShapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        metavar="SHAPE",
+        help="Without the batch axis, such as 224,224,3 or 224x224x3. Several inputs: repeat the "
+        "option, in the model's order or as name=224,224,3.",
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|imagenet",
+        help="Weights to load. Without it, keras.applications come with random weights.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+AllowNonfinite = Annotated[
+    bool, typer.Option("--allow-nonfinite", help="Accept weights that hold NaN or infinity.")
+]
+
+
+@app.command(epilog=EPILOG)
+def summary(
+    model: Model,
+    input_shape: InputShapes = None,
+    weights: Weights = None,
+    allow_nonfinite: AllowNonfinite = False,
+    as_json: Json = False,
+) -> None:
+    """Show nodes and edges per population, memory and file sizes. Makes no edge."""
+    from gpugraph import terminal
+    from gpugraph.summary import HEADER, NUMERIC
+
+    graph = _graph(model, input_shape, weights, allow_nonfinite)
+    result = graph.summary()
+    if as_json:
+        terminal.show_json(result.to_dict())
+        return
+    rows = [row.cells for row in result.rows]
+    terminal.show(
+        f"Model {terminal.printable(result.model)}\n",
+        terminal.table(HEADER, rows, NUMERIC, result.total),
+        "",
+        *result.notes,
+    )
+
+
+@app.command(epilog=EPILOG)
+def convert(
+    model: Model,
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help=f"What to write; its ending decides the format: {', '.join(WRITERS)}. "
+            ".parquet is a folder; .csv holds the edges and puts the nodes beside.",
+            show_default=False,
+        ),
+    ],
+    input_shape: InputShapes = None,
+    weights: Weights = None,
+    populations: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only these populations and the edges among them (repeatable)."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="Only edges with |weight| of at least T."),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(metavar="K", help="Only the K edges with the largest |weight|.")
+    ] = None,
+    parameters: Annotated[
+        bool,
+        typer.Option(
+            "--parameters", help="Add to each edge its index in the kernel and its window tap."
+        ),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")] = False,
+    allow_nonfinite: AllowNonfinite = False,
+    as_json: Json = False,
+) -> None:
+    """Write a model's neuron graph to a file."""
+    ending = _ending(out)
+    if parameters and ending == ".npz":
+        raise typer.BadParameter("--parameters: a .npz matrix holds nothing but weights.")
+    outputs = _outputs(out, ending)
+
+    from gpugraph import terminal
+    from gpugraph.arrays import format_bytes
+    from gpugraph.export.files import check_output
+
+    for path in outputs:  # before a model is loaded for nothing
+        check_output(path, overwrite)
+
+    graph = _graph(model, input_shape, weights, allow_nonfinite)
+    with terminal.status("Choosing edges"):
+        graph = _part(graph, populations, threshold, top)
+    options = {"parameters": True} if parameters else {}
+    start = time.perf_counter()
+    with terminal.progress(f"Writing {out.name}", graph.n_edges) as advance:
+        getattr(graph, WRITERS[ending])(out, overwrite=overwrite, progress=advance, **options)
+    seconds = time.perf_counter() - start
+    size = sum(map(_size, outputs))
+    if as_json:
+        terminal.show_json(
+            {
+                "path": str(out),
+                "format": ending.removeprefix("."),
+                "n_nodes": graph.n_nodes,
+                "n_edges": graph.n_edges,
+                "bytes": size,
+                "seconds": round(seconds, 6),
+            }
+        )
+        return
+    terminal.show(
+        f"Wrote {' and '.join(terminal.printable(str(path)) for path in outputs)}: "
+        f"{graph.n_nodes:,} nodes, {graph.n_edges:,} edges, {format_bytes(size)} "
+        f"in {seconds:.1f} s."
+    )
+
+
+@app.command(epilog=EPILOG)
+def verify(
+    model: Model,
+    input_shape: InputShapes = None,
+    weights: Weights = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise, and of random weights.")] = 0,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Largest error that passes, as a share of a population's largest value."
+        ),
+    ] = None,
+    allow_nonfinite: AllowNonfinite = False,
+    as_json: Json = False,
+) -> None:
+    """Run the graph on noise and compare every population with Keras. Exits 1 if they differ."""
+    from gpugraph import terminal
+
+    graph = _graph(model, input_shape, weights, allow_nonfinite, seed=seed)
+
+    from gpugraph.evaluate import TOLERANCE
+    from gpugraph.evaluate import verify as compare
+
+    with terminal.status("Running graph and model"):
+        result = compare(graph, seed=seed, tolerance=TOLERANCE if tolerance is None else tolerance)
+    if as_json:
+        terminal.show_json(
+            {
+                "model": graph.name,
+                "passed": result.passed,
+                "tolerance": result.tolerance,
+                # JSON knows no infinity.
+                "errors": {n: e if e < float("inf") else None for n, e in result.errors.items()},
+            }
+        )
+    else:
+        worst = sorted(result.errors.items(), key=lambda item: -item[1])[:WORST_SHOWN]
+        rows = [
+            (name, graph.populations[name].layer, f"{error:.1e}", _verdict(error, result.tolerance))
+            for name, error in worst
+        ]
+        header = ("worst populations", "layer", "error", "")
+        terminal.show(
+            terminal.table(header, rows, (False, False, True, False)),
+            "",
+            terminal.printable(str(result)),
+        )
+    if not result.passed:
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog=EPILOG)
+def topology(
+    model: Model,
+    input_shape: InputShapes = None,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """List the layer calls in the order in which they run, and what each reads."""
+    from gpugraph import terminal
+
+    loaded, shape = _load(model, input_shape, weights)
+
+    from gpugraph.topology import topology as list_calls
+
+    calls = list_calls(loaded, shape)
+    if as_json:
+        terminal.show_json(
+            {
+                "model": calls.name,
+                "n_parameters": calls.n_parameters,
+                "inputs": list(calls.inputs),
+                "outputs": [list(ref) for ref in calls.outputs],
+                "calls": [
+                    {
+                        "name": call.name,
+                        "layer": call.layer_class,
+                        "inputs": [list(ref) for ref in call.inputs],
+                        "input_shapes": [list(shape) for shape in call.input_shapes],
+                        "output_shapes": [list(shape) for shape in call.output_shapes],
+                        "n_parameters": call.n_parameters,
+                    }
+                    for call in calls
+                ],
+            }
+        )
+        return
+    rows = [
+        (
+            call.name,
+            call.layer_class,
+            ", ".join(ref.call for ref in call.inputs),
+            "; ".join("x".join(map(str, shape)) for shape in call.output_shapes),
+            f"{call.n_parameters:,}",
+        )
+        for call in calls
+    ]
+    header = ("layer call", "layer", "reads", "output shape", "parameters")
+    total = ("total", "", "", "", f"{calls.n_parameters:,}")
+    terminal.show(
+        f"Model {terminal.printable(calls.name)}: {len(calls)} layer calls\n",
+        terminal.table(header, rows, (False, False, False, False, True), total),
+    )
+
+
+@app.command(epilog=EPILOG)
+def demo(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write the graph.")] = Path(
+        "demo-output"
+    ),
+) -> None:
+    """Show everything on a small digit reader, then VGG16 at full size."""
+    from gpugraph import terminal
+    from gpugraph.demo import run
+
+    with terminal.status("Starting Keras"):
+        terminal.load_keras()
+    run(out)
+
+
+def _graph(
+    model: str,
+    input_shape: Sequence[str] | None,
+    weights: str | None,
+    allow_nonfinite: bool,
+    seed: int | None = None,
+) -> NeuronGraph:
+    """Load and convert the model that the user names."""
+    from gpugraph import terminal
+
+    loaded, shape = _load(model, input_shape, weights, seed)
+
+    from gpugraph.convert import from_keras
+
+    with terminal.status("Converting"):
+        return from_keras(loaded, shape, allow_nonfinite=allow_nonfinite)
+
+
+def _load(
+    model: str, input_shape: Sequence[str] | None, weights: str | None, seed: int | None = None
+) -> tuple[Any, Any]:
+    """Return the Keras model and the input shape, as `from_keras` takes them."""
+    shape = parse_input_shapes(input_shape or [])
+
+    from gpugraph import terminal
+    from gpugraph.models import load_model
+
+    with terminal.status(f"Loading {terminal.printable(model)}"):
+        terminal.load_keras()
+        import keras
+
+        if seed is not None:
+            keras.utils.set_random_seed(seed)
+        # keras.applications have one input, and take its shape without its name.
+        build = next(iter(shape.values())) if isinstance(shape, dict) else shape
+        return load_model(model, build, weights), shape
+
+
+def parse_input_shapes(texts: Sequence[str]) -> Any:
+    """Return what ``--input-shape`` means, as `gpugraph.from_keras` takes it.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Such as "224,224,3", "224x224x3" or "image=224,224,3".
+
+    Returns
+    -------
+    None, tuple of int, list of tuples, or dict of input name to tuple
+    """
+    named: dict[str, tuple[int, ...]] = {}
+    shapes = []
+    for text in texts:
+        name, equals, numbers = text.rpartition("=")
+        parts = re.split(r"[,x]", numbers.strip().strip("()[]").replace(" ", "").rstrip(","))
+        if not all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in parts) or name in named:
+            raise typer.BadParameter(
+                f"--input-shape must be like 224,224,3 or name=224,224,3, each name once; got "
+                f"{text!r}."
+            )
+        shapes.append(tuple(map(int, parts)))
+        if equals:
+            named[name] = shapes[-1]
+    if named and len(named) < len(shapes):
+        raise typer.BadParameter("--input-shape: name all inputs or none.")
+    if named:
+        return named
+    return shapes if len(shapes) > 1 else next(iter(shapes), None)
+
+
+def _ending(out: Path) -> str:
+    """Return the ending of the output that decides its format; the longest that fits."""
+    fitting = [ending for ending in WRITERS if out.name.endswith(ending)]
+    if not fitting:
+        raise typer.BadParameter(
+            f"'{out}' has no known ending. Choose one of {', '.join(WRITERS)}."
+        )
+    return max(fitting, key=len)
+
+
+def _outputs(out: Path, ending: str) -> list[Path]:
+    """Return every file or folder that will be written."""
+    if ending not in (".csv", ".csv.gz"):
+        return [out]
+
+    from gpugraph.export.csv import node_file
+
+    return [out, node_file(out)]
+
+
+def _part(
+    graph: NeuronGraph, populations: Sequence[str] | None, threshold: float | None, top: int | None
+) -> NeuronGraph:
+    """Return the part of the graph that the user asks for."""
+    if populations:
+        graph = graph.subgraph(populations)
+    if threshold is not None:
+        graph = graph.threshold(threshold)
+    if top is not None:
+        graph = graph.strongest(top)
+    return graph
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_dir():
+        return sum(_size(inner) for inner in path.iterdir())
+    return path.stat().st_size
+
+
+def _verdict(error: float, tolerance: float) -> str:
+    return "" if error <= tolerance else "too large"

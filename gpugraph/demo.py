@@ -1,0 +1,186 @@
+"""``gpugraph demo``: a small trained network from model to files, then VGG16 at full size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.text import Text
+
+from gpugraph.arrays import format_bytes
+from gpugraph.convert import from_keras
+from gpugraph.errors import GpugraphError, OutputError
+from gpugraph.models import load_model
+from gpugraph.paths import NodePath, strongest_paths
+from gpugraph.summary import HEADER, NUMERIC, Summary
+from gpugraph.terminal import progress, show, status, table
+
+if TYPE_CHECKING:
+    from gpugraph.graph import NeuronGraph
+
+LARGE = "keras.applications:VGG16"
+N_IMAGES = 64
+
+
+def run(folder: Path) -> None:
+    """Show what gpugraph does, and write the small network's graph into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if missing. Only ``digits.graphml`` and ``digits.parquet`` in it are replaced.
+
+    Raises
+    ------
+    OutputError
+        If the folder or a file in it cannot be written.
+    """
+    _make_folder(folder)
+    graph = _convert()
+    _verify(graph)
+    _write(graph, folder)
+    _paths(graph)
+    _large()
+
+
+def digits_model() -> Any:
+    """Return the Keras model that the package ships: it reads 8 x 8 images of digits.
+
+    ``examples/train_digits.py`` trains it.
+    """
+    with as_file(files("gpugraph") / "data" / "digits.keras") as path:
+        return load_model(path)
+
+
+def describe(path: NodePath, graph: NeuronGraph) -> str:
+    """Say a path in words: where each node is, and what its channel or unit is."""
+    steps = [_place(name, index, graph) for name, index in path.nodes]
+    return " -> ".join(steps)
+
+
+def _place(name: str, index: tuple[int, ...], graph: NeuronGraph) -> str:
+    population = graph.populations[name]
+    channel = 0 if population.channels_first else len(index) - 1
+    where = [i for at, i in enumerate(index) if at != channel]
+    if not where:
+        return f"{name} {', '.join(map(str, index))}"
+    place = f"{name} ({', '.join(map(str, where))})"
+    return place if population.shape[channel] == 1 else f"{place} channel {index[channel]}"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make the folder '{folder}': {error.strerror}.") from error
+
+
+def _convert() -> NeuronGraph:
+    model = digits_model()
+    start = time.perf_counter()
+    graph = from_keras(model)
+    seconds = time.perf_counter() - start
+    _heading(
+        "A network that reads handwritten digits, as a graph: every activation a node, every use "
+        "of a weight an edge."
+    )
+    _show_summary(graph.summary())
+    show(f"Converted in {_duration(seconds)}; no edge has been made yet.", "")
+    return graph
+
+
+def _show_summary(summary: Summary) -> None:
+    rows = [row.cells for row in summary.rows]
+    show(table(HEADER, rows, NUMERIC, summary.total), "", *summary.notes)
+
+
+def _verify(graph: NeuronGraph) -> None:
+    images, what = _images()
+    report = graph.verify(images)
+    _heading(f"Is the graph the network? Both were run on {what}.")
+    show(str(report), "")
+    if not report.passed:
+        raise GpugraphError("The graph of the demo's network does not compute what Keras does.")
+
+
+def _images() -> tuple[np.ndarray, str]:
+    """Digits to verify with, and what they are."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        noise = np.random.default_rng(0).random((N_IMAGES, 8, 8, 1), np.float32)
+        return noise, f"{N_IMAGES} images of noise (scikit-learn, which has digits, is missing)"
+    images = load_digits().images[:N_IMAGES, :, :, np.newaxis] / 16
+    return images.astype(np.float32), f"{N_IMAGES} handwritten digits from scikit-learn"
+
+
+def _write(graph: NeuronGraph, folder: Path) -> None:
+    rows = []
+    for name, write in (
+        ("digits.graphml", graph.write_graphml),
+        ("digits.parquet", graph.write_parquet),
+    ):
+        path = folder / name
+        start = time.perf_counter()
+        with progress(f"Writing {name}", graph.n_edges) as advance:
+            write(path, overwrite=True, progress=advance)
+        seconds = time.perf_counter() - start
+        rows.append((str(path), format_bytes(sum(map(_size, _files(path)))), _duration(seconds)))
+    _heading("The graph as files, for other programs:")
+    show(table(("written", "size", "time"), rows, (False, True, True)), "")
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (p for p in (path, *path.rglob("*")) if p.is_file())
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _paths(graph: NeuronGraph) -> None:
+    start = time.perf_counter()
+    digits = graph.populations["digit"]
+    found = [path for node in digits.ids for path in strongest_paths(graph, k=1, into=[node])]
+    seconds = time.perf_counter() - start
+    _heading(
+        "The strongest path into each digit: of all from any pixel, the one with the largest "
+        f"product of |weight|. Found in {_duration(seconds)}."
+    )
+    show(
+        table(
+            ("product", "path"),
+            [(f"{path.product:+.2f}", describe(path, graph)) for path in found],
+            (True, False),
+        ),
+        "",
+    )
+
+
+def _large() -> None:
+    _heading(
+        "The same for VGG16 at 224 x 224, built with random weights. No edge is made: the graph is "
+        "worked out from the shapes of its layers."
+    )
+    with status("Building VGG16"):
+        model = load_model(LARGE)
+    start = time.perf_counter()
+    summary = from_keras(model).summary()
+    seconds = time.perf_counter() - start
+    _show_summary(summary)
+    show(
+        f"{summary.n_nodes:,} nodes and {summary.n_edges:,} edges: from the model to this table "
+        f"in {_duration(seconds)}."
+    )
+
+
+def _heading(text: str) -> None:
+    show(Text(f"{text}\n", style="bold"))
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.1f} s"
