@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.arrays import Array, Device, index_dtype, namespace, namespace_of
-from gpugraph.edges import EdgeMaker, Edges
+from gpugraph.arrays import (
+    Array,
+    Device,
+    index_dtype,
+    namespace,
+    namespace_of,
+    require_memory,
+)
+from gpugraph.edges import Buffers, EdgeMaker, Edgelist, Edges
 from gpugraph.errors import SelectionError
+from gpugraph.export.files import Progress, no_progress
 from gpugraph.population import Population, Tensor
 from gpugraph.projection import Projection, Weight
 
@@ -29,7 +37,10 @@ CHUNK_EDGES = 2**18
 # A GPU writes its whole memory at one rate; large chunks only spare launches.
 CHUNK_EDGES_GPU = 2**26
 
-Progress = Callable[[int], None]
+SMALLER = (
+    "Take a smaller input_shape, a part of the graph (subgraph, between, threshold, strongest), "
+    "or go through it in chunks (edges, write_parquet)."
+)
 
 
 class NeuronGraph:
@@ -185,13 +196,42 @@ class NeuronGraph:
             populations = [populations]
         names = None if populations is None else {self.population(n).name for n in populations}
         chosen = [p for p in self.projections if names is None or p.target.name in names]
-        return self._chunks(chosen, chunk_edges, xp)
+        return self.chunks(chosen, chunk_edges, xp)
 
-    def _chunks(self, projections: Sequence[Projection], size: int, xp: Any) -> Iterator[Edges]:
+    def chunks(
+        self, projections: Sequence[Projection], chunk_edges: int, xp: ModuleType = np
+    ) -> Iterator[Edges]:
+        """Make the edges of these projections, chunk by chunk, with numpy or cupy."""
+        ids = self.index_dtype
+        largest = max((p.n_edges for p in projections), default=0)
+        buffers: dict[np.dtype, Buffers] = {}
         for projection in projections:
-            maker = EdgeMaker(projection, self.index_dtype, xp)
-            for start in range(0, projection.n_edges, size):
-                yield maker.make(start, min(start + size, projection.n_edges))
+            maker, dtype = EdgeMaker(projection, ids, xp), projection.weight_dtype
+            if dtype not in buffers:
+                buffers[dtype] = Buffers(min(chunk_edges, largest), (ids, ids, dtype), xp)
+            for start in range(0, projection.n_edges, chunk_edges):
+                stop = min(start + chunk_edges, projection.n_edges)
+                yield maker.make(start, stop, buffers[dtype].take(stop - start))
+
+    def materialise(self, device: Device = "auto") -> Edgelist:
+        """Make all edges at once, in memory, in the order of `edges`.
+
+        Raises
+        ------
+        GraphTooLargeError
+            If the columns would not fit in what memory is free.
+        """
+        xp = namespace(device)
+        ids, n = self.index_dtype, self.n_edges
+        n_bytes = n * (2 * ids.itemsize + self.weight_dtype.itemsize)
+        require_memory(n_bytes, f"The edges of '{self.name}' ({n:,})", SMALLER, xp)
+        edgelist = Edgelist(*(xp.empty(n, dtype) for dtype in (ids, ids, self.weight_dtype)))
+        at = 0
+        for projection in self.projections:
+            part = [column[at : at + projection.n_edges] for column in edgelist]
+            EdgeMaker(projection, ids, xp).make(0, projection.n_edges, part)
+            at += projection.n_edges
+        return edgelist
 
     def edge_tuples(self) -> Iterator[tuple[int, int, float]]:
         """Yield every edge as ``(src, dst, weight)`` of Python's own numbers.
@@ -203,6 +243,133 @@ class NeuronGraph:
         """
         for src, dst, weight in self.edges(device="cpu"):
             yield from zip(src.tolist(), dst.tolist(), weight.tolist(), strict=True)
+
+    # Other libraries and files
+
+    def to_scipy(self, weight: Weight = "weight") -> sparse.csr_array:
+        """Return the adjacency matrix ``A[src, dst]``; parallel edges are summed.
+
+        Parameters
+        ----------
+        weight : {"weight", "magnitude", "positive", "negative", None}
+            View of each edge's weight; None counts edges.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of shape ``(n_nodes, n_nodes)``
+            float32 or float64, in canonical form (indices sorted, no duplicates).
+
+        Raises
+        ------
+        GraphTooLargeError
+            If it would not fit in memory.
+        """
+        from gpugraph.export.scipy import to_scipy
+
+        return to_scipy(self, weight)
+
+    def to_networkx(self, *, multigraph: bool = False, parameters: bool = False) -> nx.DiGraph:
+        """Return a networkx DiGraph whose nodes are the ids.
+
+        Nodes carry ``population``, ``layer`` (class), their index (``row``, ``column``,
+        ``channel`` ...), ``bias``, ``activation`` and ``subset`` (depth, for
+        ``nx.multipartite_layout``); edges ``weight`` and ``kind``.
+
+        Parameters
+        ----------
+        multigraph : bool
+            Keep parallel edges, in a MultiDiGraph, instead of summing their weights.
+        parameters : bool
+            Add ``parameter`` (flat index in the layer's kernel, -1 without one) and ``tap``
+            (position in the window) to each edge.
+
+        Raises
+        ------
+        GraphTooLargeError
+            If it would not fit in memory.
+        """
+        from gpugraph.export.networkx import to_networkx
+
+        return to_networkx(self, multigraph=multigraph, parameters=parameters)
+
+    def write_graphml(
+        self,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        parameters: bool = False,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write a GraphML file, in bounded memory; ``.gz`` at the end of its name compresses it.
+
+        Nodes and edges carry what they carry in `to_networkx`; parallel edges stay apart.
+
+        Parameters
+        ----------
+        path : path
+        overwrite : bool
+            Whether a file that stands there may be replaced.
+        parameters : bool
+            As in `to_networkx`.
+        progress : callable
+            Called with the number of edges written since the last call.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written; what stood there is then untouched.
+        """
+        from gpugraph.export.graphml import write_graphml
+
+        write_graphml(self, path, overwrite=overwrite, parameters=parameters, progress=progress)
+
+    def write_parquet(
+        self,
+        folder: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        parameters: bool = False,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write a folder of Parquet files: ``nodes.parquet`` and ``edges/part-*.parquet``.
+
+        Parameters and errors as in `write_graphml`.
+        """
+        from gpugraph.export.parquet import write_parquet
+
+        write_parquet(self, folder, overwrite=overwrite, parameters=parameters, progress=progress)
+
+    def write_csv(
+        self,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        parameters: bool = False,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write edges as CSV, and nodes beside them: ``net.csv`` and ``net.nodes.csv``.
+
+        ``.gz`` at the end of the name compresses both. Parameters and errors as in
+        `write_graphml`.
+        """
+        from gpugraph.export.csv import write_csv
+
+        write_csv(self, path, overwrite=overwrite, parameters=parameters, progress=progress)
+
+    def write_npz(
+        self,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: Progress = no_progress,
+    ) -> None:
+        """Write `to_scipy` as a file that ``scipy.sparse.load_npz`` reads.
+
+        Parameters and errors as in `write_graphml` and `to_scipy`.
+        """
+        from gpugraph.export.scipy import write_npz
+
+        write_npz(self, path, overwrite=overwrite, progress=progress)
 
     # Readings without edges
 

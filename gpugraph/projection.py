@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -77,6 +78,7 @@ class Projection:
         *,
         xp: ModuleType = np,
         dtype: np.dtype | None = None,
+        out: Sequence[Array] | None = None,
     ) -> Edges:
         """Make edges ``start:stop``, in the order that the class describes.
 
@@ -90,36 +92,23 @@ class Projection:
             numpy or cupy.
         dtype : numpy.dtype, optional
             Of the node ids; by default the smallest that holds this projection's.
+        out : three arrays of shape ``(stop - start,)``, optional
+            Columns to write to.
         """
         stop = self.n_edges if stop is None else min(stop, self.n_edges)
-        if dtype is None:
-            dtype = index_dtype(max(self.source.ids.stop, self.target.ids.stop))
-        return EdgeMaker(self, dtype, xp).make(min(start, stop), stop)
+        return self._maker(xp, dtype).make(min(start, stop), stop, out)
 
     def parameter(self, start: int, stop: int) -> np.ndarray:
         """Flat kernel index of edges ``start:stop`` (int64); -1 where there is no kernel."""
-        if self.kernel is None:
-            return np.full(stop - start, -1, np.int64)
-        return self._along_axes(start, stop, [axis.tap * axis.tap_stride for axis in self.axes])
+        return self._maker().parameter(start, stop)
 
     def tap(self, start: int, stop: int) -> np.ndarray:
         """Flat window position of edges ``start:stop`` (int64), C order over the windows."""
-        if self.window_tap is not None:
-            return self.window_tap[start:stop].astype(np.int64)
-        step, columns = 1, []
-        for axis in reversed(self.axes):
-            is_window = axis.kind == "window"
-            columns.append(axis.tap * step if is_window else np.zeros(len(axis), np.int64))
-            step *= axis.n_tap if is_window else 1
-        return self._along_axes(start, stop, columns[::-1])
+        return self._maker().tap(start, stop)
 
-    def _along_axes(self, start: int, stop: int, columns: list[np.ndarray]) -> np.ndarray:
-        """Sum one column per axis at the digits of edge numbers ``start:stop``."""
-        digits = np.unravel_index(np.arange(start, stop), [len(axis) for axis in self.axes])
-        total = np.zeros(stop - start, np.int64)
-        for column, i in zip(columns, digits, strict=True):
-            total += column[i]
-        return total
+    def _maker(self, xp: ModuleType = np, dtype: np.dtype | None = None) -> EdgeMaker:
+        largest = max(self.source.ids.stop, self.target.ids.stop)
+        return EdgeMaker(self, index_dtype(largest) if dtype is None else dtype, xp)
 
     def apply(self, x: Array, weight: Weight = "weight", reduce: Reduce = "sum") -> Array:
         """Send values along the edges without making them: ``y[dst] += weight * x[src]``.
@@ -171,7 +160,7 @@ class Projection:
             JOIN[reduce](xp, target, values)
             return y
         kernel = strided(
-            xp.asarray(_view(self.kernel, weight)),
+            xp.asarray(weight_view(self.kernel, weight)),
             [a.n_tap if a.is_tapped else 1 for a in self.axes],
             [a.tap_stride for a in self.axes],
         )
@@ -207,7 +196,7 @@ class Projection:
         src, dst = xp.asarray(axis.src), xp.asarray(axis.dst)
         values = x[:, src]
         if weight is not None:
-            values = values * xp.asarray(_view(self._listed_weight, weight).astype(x.dtype))
+            values = values * xp.asarray(weight_view(self._listed_weight, weight).astype(x.dtype))
         y = xp.full((len(x), self.target.size), NEUTRAL[reduce], x.dtype)
         scatter = {"sum": xp.add, "max": xp.maximum, "min": xp.minimum, "product": xp.multiply}
         for row, value in zip(y, values, strict=True):
@@ -248,9 +237,9 @@ class Projection:
             signed, magnitude = self.in_strength("weight"), self.in_strength("magnitude")
             return (magnitude + signed if weight == "positive" else magnitude - signed) / 2
         if self.is_listed:
-            values = _view(self._listed_weight, weight)
+            values = weight_view(self._listed_weight, weight)
             return np.bincount(self.axes[0].dst, values, minlength=self.target.size)
-        kernel = np.ones(1, np.float32) if self.kernel is None else _view(self.kernel, weight)
+        kernel = np.ones(1, np.float32) if self.kernel is None else weight_view(self.kernel, weight)
         taps = [a.n_tap if a.is_tapped and self.kernel is not None else 1 for a in self.axes]
         total: Array = strided(kernel, taps, [a.tap_stride for a in self.axes])
         # The dimensions that only sum go first: they make the rest small.
@@ -291,7 +280,7 @@ def _multiply(xp: ModuleType, into: Array, values: Array) -> None:
 JOIN = {"sum": _add, "max": _maximum, "min": _minimum, "product": _multiply}
 
 
-def _view(kernel: np.ndarray, weight: Weight) -> np.ndarray:
+def weight_view(kernel: np.ndarray, weight: Weight) -> np.ndarray:
     """Return the kernel as the weight view sees it."""
     if weight == "magnitude":
         return np.abs(kernel)

@@ -1,0 +1,1 @@
+"""The graph in other libraries' forms and in files."""

@@ -1,0 +1,108 @@
+"""The graph as a networkx DiGraph or MultiDiGraph."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpugraph.arrays import require_memory
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from gpugraph.graph import NeuronGraph
+    from gpugraph.population import Population
+
+CHUNK_EDGES = 2**17
+# Measured: an edge is an attribute dictionary and its place in two adjacency dictionaries.
+BYTES_PER_EDGE = 400
+BYTES_PER_NODE = 1500
+
+
+def to_networkx(
+    graph: NeuronGraph, *, multigraph: bool = False, parameters: bool = False
+) -> nx.DiGraph:
+    """Build a networkx graph in memory; see `NeuronGraph.to_networkx`."""
+    import networkx as nx
+
+    from gpugraph.graph import SMALLER
+
+    n_bytes = graph.n_edges * BYTES_PER_EDGE + graph.n_nodes * BYTES_PER_NODE
+    what = f"'{graph.name}' in networkx ({graph.n_nodes:,} nodes, {graph.n_edges:,} edges)"
+    require_memory(n_bytes, what, SMALLER)
+    built = nx.MultiDiGraph(name=graph.name) if multigraph else nx.DiGraph(name=graph.name)
+    with _no_collection():
+        for population in graph.populations.values():
+            built.add_nodes_from(_nodes(population))
+        if multigraph:
+            _add_parallel_edges(built, graph, parameters)
+        else:
+            _add_edges(built, graph, parameters)
+    return built
+
+
+def _nodes(population: Population) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each node and its attributes, as Python's own numbers and words."""
+    shared = {"population": population.name, "layer": population.layer}
+    rest = {"activation": population.activation.name, "subset": population.depth}
+    values = {"bias": np.zeros(1) if population.bias is None else population.bias}
+    values |= dict(population.attributes)
+    names = [*population.axis_names, *values]
+    columns = [i.tolist() for i in population.positions()]
+    columns += [population.values(np.asarray(v)).tolist() for v in values.values()]
+    for node, row in zip(population.ids, zip(*columns, strict=True), strict=True):
+        yield node, {**shared, **dict(zip(names, row, strict=True)), **rest}
+
+
+def _add_edges(built: nx.DiGraph, graph: NeuronGraph, parameters: bool) -> None:
+    """Fill the adjacency; an edge that is there already gets the sum of the weights.
+
+    Writes to the dictionaries behind `add_edge`, which for each edge looks up what we know.
+    """
+    succ, pred = built._succ, built._pred
+    # Two projections between the same populations are the only source of parallel edges.
+    seen: set[tuple[str, str]] = set()
+    for projection in graph.projections:
+        pair = (projection.source.name, projection.target.name)
+        parallel, kind = pair in seen or projection.is_listed, projection.kind
+        seen.add(pair)
+        for edges in graph.chunks([projection], CHUNK_EDGES):
+            columns = [column.tolist() for column in edges]
+            if parameters:
+                columns += [edges.parameter.tolist(), edges.tap.tolist()]
+            for src, dst, weight, *more in zip(*columns, strict=True):
+                if parallel and dst in succ[src]:
+                    succ[src][dst]["weight"] += weight
+                    continue
+                data = {"weight": weight, "kind": kind}
+                if more:
+                    data["parameter"], data["tap"] = more
+                succ[src][dst] = pred[dst][src] = data
+
+
+def _add_parallel_edges(built: nx.MultiDiGraph, graph: NeuronGraph, parameters: bool) -> None:
+    """Add every edge, parallel ones beside each other."""
+    for projection in graph.projections:
+        for edges in graph.chunks([projection], CHUNK_EDGES):
+            columns = [column.tolist() for column in edges]
+            if parameters:
+                columns += [edges.parameter.tolist(), edges.tap.tolist()]
+            for src, dst, weight, *more in zip(*columns, strict=True):
+                extra = dict(zip(("parameter", "tap"), more, strict=True)) if more else {}
+                built.add_edge(src, dst, weight=weight, kind=projection.kind, **extra)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's garbage collector from walking millions of live dictionaries."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

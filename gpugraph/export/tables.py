@@ -1,0 +1,90 @@
+"""Nodes and edges as Arrow record batches, for Parquet and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from gpugraph.edges import Edges
+from gpugraph.projection import Kind
+
+if TYPE_CHECKING:
+    from gpugraph.graph import NeuronGraph
+
+CHUNK_NODES = 2**18
+KINDS: tuple[Kind, ...] = ("weight", "scale", "choice", "mean", "copy", "dynamic")
+WORD = pa.dictionary(pa.int32(), pa.string())
+
+
+def node_schema(graph: NeuronGraph) -> pa.Schema:
+    """Columns of the node table: one per kind of index and attribute that any population has."""
+    populations = graph.populations.values()
+    axes = dict.fromkeys(name for p in populations for name in p.axis_names)
+    extra = dict.fromkeys(name for p in populations for name in p.attributes)
+    return pa.schema(
+        [
+            ("id", pa.from_numpy_dtype(graph.index_dtype)),
+            ("population", WORD),
+            ("layer", WORD),
+            *((name, pa.int32()) for name in axes),
+            ("bias", pa.float32()),
+            ("activation", WORD),
+            ("subset", pa.int32()),
+            *((name, pa.float32()) for name in extra),
+        ]
+    )
+
+
+def node_batches(graph: NeuronGraph) -> Iterator[pa.RecordBatch]:
+    """Yield all nodes in the order of their ids; a column that a population lacks is null."""
+    schema = node_schema(graph)
+    for p in graph.populations.values():
+        values = {"bias": np.float32(0) if p.bias is None else p.bias, **p.attributes}
+        per_node = {name: p.values(np.asarray(v)) for name, v in values.items()}
+        for start in range(0, p.size, CHUNK_NODES):
+            stop = min(start + CHUNK_NODES, p.size)
+            columns = {
+                "id": np.arange(p.offset + start, p.offset + stop, dtype=graph.index_dtype),
+                "population": _word(p.name, stop - start),
+                "layer": _word(p.layer, stop - start),
+                **dict(zip(p.axis_names, p.positions(start, stop), strict=True)),
+                "activation": _word(p.activation.name, stop - start),
+                "subset": np.full(stop - start, p.depth),
+                **{name: v[start:stop] for name, v in per_node.items()},
+            }
+            arrays = [
+                pa.array(columns[field.name]).cast(field.type)
+                if field.name in columns
+                else pa.nulls(stop - start, field.type)
+                for field in schema
+            ]
+            yield pa.record_batch(arrays, schema=schema)
+
+
+def edge_schema(graph: NeuronGraph, parameters: bool) -> pa.Schema:
+    """Columns of the edge table."""
+    ids = pa.from_numpy_dtype(graph.index_dtype)
+    fields = [("src", ids), ("dst", ids), ("weight", pa.from_numpy_dtype(graph.weight_dtype))]
+    fields.append(("kind", pa.dictionary(pa.int8(), pa.string())))
+    if parameters:
+        fields += [("parameter", pa.int64()), ("tap", pa.int32())]
+    return pa.schema(fields)
+
+
+def edge_batch(edges: Edges, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a chunk of edges as a record batch that shares its memory."""
+    kind = np.full(len(edges), KINDS.index(edges.kind), np.int8)
+    arrays = [pa.array(edges.src), pa.array(edges.dst)]
+    arrays.append(pa.array(edges.weight).cast(schema.field("weight").type))
+    arrays.append(pa.DictionaryArray.from_arrays(kind, pa.array(KINDS)))
+    if "parameter" in schema.names:
+        arrays += [pa.array(edges.parameter), pa.array(edges.tap.astype(np.int32))]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _word(word: str, n: int) -> pa.DictionaryArray:
+    """Return one word, n times."""
+    return pa.DictionaryArray.from_arrays(np.zeros(n, np.int32), pa.array([word]))
