@@ -217,7 +217,7 @@ class _Expansion:
     def __init__(self) -> None:
         self.calls: list[LayerCall] = []
         self._specs: dict[TensorRef, Any] = {}
-        self._uses: dict[str, int] = {}
+        self._given: dict[str, int] = {}
 
     def add_inputs(self, function: Any, shapes: Sequence[Shape]) -> list[TensorRef]:
         import keras
@@ -236,6 +236,7 @@ class _Expansion:
         import keras
 
         known = {id(t): ref for t, ref in zip(function.inputs, inputs, strict=True)}
+        uses = _uses(function)
         for depth in sorted(function._nodes_by_depth, reverse=True):
             for node in function._nodes_by_depth[depth]:
                 if node.is_input:
@@ -243,7 +244,8 @@ class _Expansion:
                 arguments = (node.arguments.args, node.arguments.kwargs)
                 args, kwargs = keras.tree.map_structure(lambda x: known.get(id(x), x), arguments)
                 refs = [known[id(t)] for t in node.arguments.keras_tensors]
-                name = self._unique(prefix + node.operation.name)
+                use = f"#{uses[id(node)]}" if uses[id(node)] else ""
+                name = self._unique(prefix + node.operation.name + use)
                 if isinstance(node.operation, keras.Model) and _is_plain(node.operation):
                     inner = _functional(node.operation, f"nested model '{name}'")
                     outputs = self.expand(
@@ -339,10 +341,21 @@ class _Expansion:
         return refs
 
     def _unique(self, name: str) -> str:
-        """Name a call: the layer's name, with #1, #2 ... from the second use on."""
-        use = self._uses.get(name, 0)
-        self._uses[name] = use + 1
+        """Return the name, with #1, #2 ... where another layer's second call has it already."""
+        use = self._given.get(name, 0)
+        self._given[name] = use + 1
         return self._unique(f"{name}#{use}") if use else name
+
+
+def _uses(function: Any) -> dict[int, int]:
+    """Number the calls of each layer within a function, as the model's author made them."""
+    nodes = {id(node): node for nodes in function._nodes_by_depth.values() for node in nodes}
+    operations = {id(node.operation): node.operation for node in nodes.values()}
+    return {
+        id(node): use
+        for operation in operations.values()
+        for use, node in enumerate(n for n in operation._inbound_nodes if id(n) in nodes)
+    }
 
 
 def _substitute(structure: Any, tensors: Mapping[TensorRef, Any]) -> Any:

@@ -1,0 +1,120 @@
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import gpugraph as gg
+from gpugraph import arrays
+
+
+def fake_cupy(monkeypatch, *, available):
+    module = types.ModuleType("cupy")
+    module.is_available = lambda: available
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    return module
+
+
+def test_cpu_is_numpy():
+    assert arrays.namespace("cpu") is np
+
+
+def test_auto_takes_a_gpu_that_is_there(monkeypatch):
+    cupy = fake_cupy(monkeypatch, available=True)
+    assert arrays.namespace() is cupy
+    assert arrays.namespace("cuda") is cupy
+    assert arrays.namespace("cpu") is np
+
+
+def test_auto_is_numpy_without_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert arrays.namespace() is np
+
+
+def test_auto_is_numpy_where_cupy_has_no_gpu(monkeypatch):
+    fake_cupy(monkeypatch, available=False)
+    assert arrays.namespace() is np
+
+
+def test_cuda_without_cupy_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(gg.DeviceError, match=r"cupy is not installed\. Install gpugraph\[cuda13\]"):
+        arrays.namespace("cuda")
+
+
+def test_cuda_without_a_gpu_says_so(monkeypatch):
+    fake_cupy(monkeypatch, available=False)
+    with pytest.raises(gg.DeviceError, match=r"finds no usable GPU.*device='cpu'"):
+        arrays.namespace("cuda")
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:0", None])
+def test_an_unknown_device_is_refused(device):
+    with pytest.raises(gg.DeviceError, match="choose 'auto', 'cpu' or 'cuda'"):
+        arrays.namespace(device)
+
+
+def test_namespace_of_an_array():
+    assert arrays.namespace_of(np.zeros(1)) is np
+
+
+@pytest.mark.parametrize(
+    ("n_nodes", "dtype"),
+    [(0, np.int32), (2**31 - 1, np.int32), (2**31, np.int64), (2**40, np.int64)],
+)
+def test_index_dtype(n_nodes, dtype):
+    assert arrays.index_dtype(n_nodes) == dtype
+
+
+def test_strided_views_the_last_dimension():
+    x = np.arange(24).reshape(2, 12)
+    view = arrays.strided(x, (3, 2, 2), (4, 1, 2))
+    np.testing.assert_array_equal(view, x.reshape(2, 3, 2, 2).swapaxes(2, 3))
+    assert np.shares_memory(view, x)
+
+
+def test_free_memory_is_that_of_the_machine_at_most():
+    import psutil
+
+    assert 0 < arrays.free_memory() <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "free"), [("max", "5", 1000), ("300", "100", 200), ("9999", "1", 1000)]
+)
+def test_free_memory_knows_the_containers_limit(monkeypatch, tmp_path, limit, used, free):
+    import psutil
+
+    (tmp_path / "memory.max").write_text(limit)
+    (tmp_path / "memory.current").write_text(used)
+    monkeypatch.setattr(arrays, "Path", lambda _: tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(available=1000))
+    assert arrays.free_memory() == free
+
+
+def test_require_memory_passes_what_fits(monkeypatch):
+    monkeypatch.setattr(arrays, "free_memory", lambda _: 1000)
+    assert arrays.require_memory(800, "The edge list", "Take less.") is None
+
+
+def test_require_memory_says_how_much_and_what_to_do(monkeypatch):
+    monkeypatch.setattr(arrays, "free_memory", lambda _: 1000)
+    message = r"The edge list needs about 801 B, but only 1 kB of memory .* 80%\. Take less\."
+    with pytest.raises(gg.GraphTooLargeError, match=message):
+        arrays.require_memory(801, "The edge list", "Take less.")
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1_234_567, "1.23 MB"),
+        (180e9, "180 GB"),
+        (6e12, "6 TB"),
+        (5e18, "5e+03 PB"),
+    ],
+)
+def test_format_bytes(n, text):
+    assert arrays.format_bytes(n) == text
