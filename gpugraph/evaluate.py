@@ -177,7 +177,8 @@ def verify(
     Returns
     -------
     Verification
-        Errors of every population that is a layer's output. Populations inside a layer
+        Errors of every population that is a layer's output, against that layer, and of the
+        model's outputs also against the model as a whole. Populations inside a layer
         (``name/depthwise``) have no counterpart in Keras; the layer's output tells on them.
     """
     if inputs is None and graph.topology is not None:
@@ -186,8 +187,14 @@ def verify(
     assert graph.topology is not None
     if tolerance is None:
         tolerance = _tolerance(graph.topology)
-    expected = graph.topology.run([values[name] for name in graph.topology.inputs])
+    arrays = [values[name] for name in graph.topology.inputs]
+    expected = graph.topology.run(arrays)
     errors = {name: _error(values[name], expected[name][0]) for name in values if name in expected}
+    # Layer by layer, a wrong wiring would be wrong on both sides: the model itself tells.
+    for ref, y in zip(graph.topology.outputs, graph.topology.predict(arrays) or [], strict=False):
+        if ref.output == 0:
+            name = graph.tensors[ref.call].population.name
+            errors[name] = max(errors.get(name, 0.0), _error(values[name].reshape(y.shape), y))
     return Verification(errors, tolerance)
 
 

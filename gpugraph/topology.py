@@ -78,6 +78,8 @@ class Topology:
         The model's outputs, in the model's order.
     n_parameters : int
         Of the model; shared layers count once.
+    model : keras.Model
+        Whose topology this is.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Topology:
     inputs: tuple[str, ...]
     outputs: tuple[TensorRef, ...]
     n_parameters: int
+    model: Any
 
     def __iter__(self) -> Iterator[LayerCall]:
         return iter(self.calls)
@@ -170,6 +173,24 @@ class Topology:
             for call in self.calls
         }
 
+    def predict(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+        """Call the model itself and return its outputs; None at a size that it does not accept.
+
+        Parameters
+        ----------
+        inputs : sequence of arrays
+            As for `run`.
+        """
+        import keras
+
+        function = _functional(self.model, "the model")
+        for tensor, x in zip(function.inputs, inputs, strict=True):
+            if any(n not in (None, m) for n, m in zip(_shape(tensor), x.shape[1:], strict=True)):
+                return None
+        tensors = [keras.ops.convert_to_tensor(x) for x in inputs]
+        outputs = function(keras.tree.pack_sequence_as(function.input, tensors), training=False)
+        return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
+
 
 def _text(shapes: Sequence[Shape]) -> str:
     return "; ".join("x".join(map(str, shape)) for shape in shapes)
@@ -208,6 +229,7 @@ def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
         inputs=tuple(ref.call for ref in inputs),
         outputs=tuple(outputs),
         n_parameters=model.count_params(),
+        model=model,
     )
 
 
