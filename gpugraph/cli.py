@@ -108,10 +108,11 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):  # no SIGHUP on Windows
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _terminate)
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
-            # Names of layers may hold what the terminal's encoding lacks.
-            stream.reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed; its descriptor must not become that of a file
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        # Names of layers may hold what the terminal's encoding lacks.
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     app()
 
 
@@ -187,7 +188,7 @@ def summary(
     rows = [row.cells for row in result.rows]
     terminal.show(
         f"Model {terminal.printable(result.model)}\n",
-        terminal.table(HEADER, rows, NUMERIC, result.total),
+        terminal.table(HEADER, rows, NUMERIC, result.total, expendable=2),
         "",
         *result.notes,
     )
@@ -218,7 +219,10 @@ def convert(
         typer.Option(metavar="T", help="Only edges with |weight| of at least T."),
     ] = None,
     top: Annotated[
-        int | None, typer.Option(metavar="K", help="Only the K edges with the largest |weight|.")
+        int | None,
+        typer.Option(
+            metavar="K", help="Only the K edges of largest |weight| into each population."
+        ),
     ] = None,
     parameters: Annotated[
         bool,
@@ -424,9 +428,7 @@ def _load(
 
         if seed is not None:
             keras.utils.set_random_seed(seed)
-        # keras.applications have one input, and take its shape without its name.
-        build = next(iter(shape.values())) if isinstance(shape, dict) else shape
-        return load_model(model, build, weights), shape
+        return load_model(model, shape, weights), shape
 
 
 def parse_input_shapes(texts: Sequence[str]) -> Any:

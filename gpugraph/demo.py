@@ -95,7 +95,7 @@ def _convert() -> NeuronGraph:
 
 def _show_summary(summary: Summary) -> None:
     rows = [row.cells for row in summary.rows]
-    show(table(HEADER, rows, NUMERIC, summary.total), "", *summary.notes)
+    show(table(HEADER, rows, NUMERIC, summary.total, expendable=2), "", *summary.notes)
 
 
 def _verify(graph: NeuronGraph) -> None:

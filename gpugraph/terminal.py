@@ -27,6 +27,7 @@ from gpugraph.errors import MissingDependencyError, OutputError
 
 # Where nothing wraps: text that is piped or saved is easier to search in whole lines.
 UNBOUNDED = 10_000
+GAP = 2  # columns of a table are this far apart
 
 
 class _Output(Console):
@@ -88,12 +89,22 @@ def table(
     rows: Sequence[Sequence[str]],
     numeric: Sequence[bool],
     total: Sequence[str] | None = None,
+    expendable: int = 0,
 ) -> Table:
-    """Return a table with one column per entry of ``header``, numbers to the right."""
+    """Return a table with one column per entry of ``header``, numbers to the right.
+
+    ``expendable`` counts the last columns that are left out where the terminal is too narrow.
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, total or header, strict=True)]
+    while expendable and sys.stdout.isatty() and sum(widths) + GAP * (len(widths) - 1) > _width():
+        expendable -= 1
+        widths.pop()
+    header, numeric = header[: len(widths)], numeric[: len(widths)]
     shown = Table(
         box=box.SIMPLE,
         show_edge=False,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
         header_style="bold",
         show_footer=total is not None,
     )
@@ -103,14 +114,17 @@ def table(
             footer="" if total is None else total[i],
             footer_style="bold",
             justify="right" if right else "left",
-            # A shortened number would be a wrong one.
+            # Where the terminal is too narrow, words break; names and numbers stay on one line.
             no_wrap=right or i == 0,
-            overflow="fold" if right else "ellipsis",
-            min_width=max((len(row[i]) for row in rows), default=0) if right else None,
+            overflow="ellipsis" if i == 0 else "fold",
         )
     for row in rows:
-        shown.add_row(*(Text(printable(cell)) for cell in row))
+        shown.add_row(*(Text(printable(cell)) for cell in row[: len(widths)]))
     return shown
+
+
+def _width() -> int:
+    return Console().width
 
 
 def printable(text: str) -> str:
