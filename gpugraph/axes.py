@@ -220,8 +220,10 @@ def pairs(
     return Axis("window", src[order], dst[order], tap[order], n_src, n_dst, n_tap, gain)
 
 
-def listed(src: np.ndarray, dst: np.ndarray, tap: np.ndarray, n_src: int, n_dst: int) -> Axis:
-    """Edges picked one by one: flat positions in both populations, and the tap as edge number."""
+def listed(
+    src: np.ndarray, dst: np.ndarray, tap: np.ndarray, n_src: int, n_dst: int, n_tap: int
+) -> Axis:
+    """Edges picked one by one: flat positions in both populations and in the kernel."""
     return Axis(
-        "listed", src, dst, tap, n_src, n_dst, len(src), src_stride=1, dst_stride=1, tap_stride=1
+        "listed", src, dst, tap, n_src, n_dst, n_tap, src_stride=1, dst_stride=1, tap_stride=1
     )

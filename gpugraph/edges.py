@@ -186,6 +186,13 @@ class EdgeMaker:
             return self.xp.asarray(listed[start:stop].astype(np.int64))
         return self._column(self._tap, start, stop)
 
+    def gain(self, start: int, stop: int) -> Array:
+        """Product of the axes' gains of edges ``start:stop``, of the weights' type."""
+        out = self.xp.ones(stop - start, self.projection.weight_dtype)
+        for rows, columns, part in self._pieces(start, stop):
+            self._multiply_gains(self._digits(rows), columns, out[part])
+        return out
+
     @cached_property
     def _tap(self) -> _Sum:
         step, offsets = 1, []
@@ -236,6 +243,10 @@ class EdgeMaker:
         else:
             for i, parameter in enumerate(first.tolist()):
                 rows[i] = self._weights(parameter)[columns]
+        self._multiply_gains(digits, columns, out)
+
+    def _multiply_gains(self, digits: tuple[np.ndarray, ...], columns: slice, out: Array) -> None:
+        xp, rows = self.xp, out.reshape(len(digits[0]), -1)
         if self._gain is not None:
             rows *= self._gain[columns]
         for axis, i in zip(self.projection.axes[: self._split], digits, strict=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
     from gpugraph.evaluate import Verification
+    from gpugraph.subgraph import Nodes
     from gpugraph.summary import Summary
     from gpugraph.topology import Topology
 
@@ -243,6 +244,68 @@ class NeuronGraph:
         """
         for src, dst, weight in self.edges(device="cpu"):
             yield from zip(src.tolist(), dst.tolist(), weight.tolist(), strict=True)
+
+    # Parts
+
+    def subgraph(self, populations: Iterable[str]) -> NeuronGraph:
+        """Return the graph of some populations and all edges among them.
+
+        Populations keep their names, nodes get new ids. Like every part of a graph it takes
+        every export and reading, but not `evaluate`.
+        """
+        from gpugraph.subgraph import subgraph
+
+        return subgraph(self, [populations] if isinstance(populations, str) else populations)
+
+    def between(self, first: str, last: str) -> NeuronGraph:
+        """Return the graph of the populations on any way from one to another, both included."""
+        from gpugraph.subgraph import between
+
+        return between(self, first, last)
+
+    def threshold(self, least: float) -> NeuronGraph:
+        """Return the graph of all nodes and the edges of ``|weight| >= least``.
+
+        Raises
+        ------
+        GraphTooLargeError
+            If more edges pass than fit in memory.
+        """
+        from gpugraph.subgraph import threshold
+
+        return threshold(self, least)
+
+    def strongest(self, k: int) -> NeuronGraph:
+        """Return the graph of all nodes and the k edges of largest |weight| into each population.
+
+        Among equals, the first in the order of `edges` are kept.
+        """
+        from gpugraph.subgraph import strongest
+
+        return strongest(self, k)
+
+    def ancestors(self, nodes: Nodes) -> NeuronGraph:
+        """Return the graph of some nodes and all that reach them: their receptive field.
+
+        Parameters
+        ----------
+        nodes : int, iterable of int, or str
+            Node ids, or the name of a population.
+
+        Raises
+        ------
+        GraphTooLargeError
+            If the part has more edges than fit in memory.
+        """
+        from gpugraph.subgraph import ancestors
+
+        return ancestors(self, nodes)
+
+    def descendants(self, nodes: Nodes) -> NeuronGraph:
+        """Return the graph of some nodes and all that they reach; otherwise as `ancestors`."""
+        from gpugraph.subgraph import descendants
+
+        return descendants(self, nodes)
 
     # Other libraries and files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from gpugraph.edges import Edges
 from gpugraph.export.files import Progress, new_file, no_progress, open_output
-from gpugraph.export.text import Rows, decimals, floats
+from gpugraph.export.text import Rows, fields
 from gpugraph.population import Population
 from gpugraph.projection import Projection
 
@@ -94,98 +94,62 @@ def _head(graph: NeuronGraph, parameters: bool) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _nodes(population: Population) -> Iterator[bytes]:
+def _nodes(population: Population) -> Iterator[memoryview]:
     """Node elements of one population, in chunks."""
-    before = [b'<node id="']
-    after = [f'"><data key="population">{_text(population.name)}</data>']
-    after[0] += f'<data key="layer">{_text(population.layer)}</data>'
-    names = [*population.axis_names, "bias", *population.attributes]
-    pieces: list[str] = [after[0]]
-    for name in names:
-        pieces[-1] += f"<data key={_quoted(name)}>"
-        pieces.append("</data>")
-    pieces[-1] += (
-        f'<data key="activation">{_text(population.activation.name)}</data>'
-        f'<data key="subset">{population.depth}</data></node>\n'
-    )
-    values = [0.0 if population.bias is None else population.bias, *population.attributes.values()]
-    per_node = [population.values(np.asarray(v)) for v in values]
-    rows: Rows | None = None
-    for start in range(0, population.size, CHUNK_EDGES):
-        stop = min(start + CHUNK_EDGES, population.size)
-        columns = [decimals(np.arange(start, stop) + population.offset)]
-        columns += [decimals(i) for i in population.positions(start, stop)]
-        columns += [floats(v[start:stop]) for v in per_node]
-        constants = [before[0], *(p.encode() for p in pieces)]
-        rows = Rows(_interleave(constants, columns))
-        yield rows.join(columns)
+    attributes = {"bias": np.zeros(1) if population.bias is None else population.bias}
+    attributes |= population.attributes
+    values = [population.values(np.asarray(v)) for v in attributes.values()]
+    names = [*population.axis_names, *attributes]
+    start, *between = [f'<data key={_quoted(name)}>' for name in names]
+    fixed = {"population": _text(population.name), "layer": _text(population.layer)}
+    last = {"activation": _text(population.activation.name), "subset": str(population.depth)}
+    rows = Rows(['<node id="', _data(fixed) + start, *between, _data(last) + "</node>\n"])
+    for first in range(0, population.size, CHUNK_EDGES):
+        stop = min(first + CHUNK_EDGES, population.size)
+        columns = [*population.positions(first, stop), *(v[first:stop] for v in values)]
+        ids = fields(np.arange(first, stop) + population.offset, '">')
+        yield rows.join([ids, *(fields(column, "</data>") for column in columns)])
 
 
-def _interleave(
-    constants: Sequence[bytes], columns: Sequence[np.ndarray]
-) -> list[bytes | np.dtype]:
-    """Constant, column, constant ... constant."""
-    pieces: list[bytes | np.dtype] = []
-    for constant, column in zip(constants, columns, strict=False):
-        pieces += [constant, column.dtype]
-    return [*pieces, constants[-1]]
+def _data(values: dict[str, str]) -> str:
+    """Data elements of ready text."""
+    return "".join(f"<data key={_quoted(key)}>{value}</data>" for key, value in values.items())
 
 
 def _edges(
     graph: NeuronGraph, projection: Projection, parameters: bool
-) -> Iterator[tuple[bytes, int]]:
+) -> Iterator[tuple[memoryview, int]]:
     """Edge elements of one projection, in chunks, and how many they are."""
-    source = decimals(np.asarray(projection.source.ids))
-    target = decimals(np.asarray(projection.target.ids))
-    constants = [
-        b'<edge source="',
-        b'" target="',
-        b'"><data key="w">',
-        f'</data><data key="k">{projection.kind}</data>'.encode(),
-    ]
+    source = fields(np.asarray(projection.source.ids), '"')
+    target = fields(np.asarray(projection.target.ids), '">')
+    last = f'<data key="k">{projection.kind}</data></edge>\n'
+    pieces = ['<edge source="', ' target="', '<data key="w">', last]
     if parameters:
-        constants[-1] += b'<data key="p">'
-        constants += [b'</data><data key="t">', b"</data>"]
-    constants[-1] += b"</edge>\n"
-    weight_text = _WeightText(projection)
-    rows, shape = None, None
+        pieces[3:] = ['<data key="p">', '<data key="t">', last]
+    weight, rows = _WeightFields(projection), Rows(pieces)
     for edges in graph.chunks([projection], CHUNK_EDGES):
         columns = [
             source[edges.src - projection.source.offset],
             target[edges.dst - projection.target.offset],
-            weight_text(edges),
+            weight(edges),
         ]
         if parameters:
-            columns += [_signed(edges.parameter), decimals(edges.tap)]
-        if rows is None or shape != [c.dtype for c in columns]:
-            shape = [c.dtype for c in columns]
-            rows = Rows(_interleave(constants, columns))
+            columns += [fields(edges.parameter, "</data>"), fields(edges.tap, "</data>")]
         yield rows.join(columns), len(edges)
 
 
-class _WeightText:
+class _WeightFields:
     """Weights as text: from a table of the kernel where each entry serves many edges."""
 
     def __init__(self, projection: Projection) -> None:
-        kernel = projection.kernel
-        plain = all(axis.gain is None for axis in projection.axes)
-        self._table: np.ndarray | None = None
-        if kernel is None and plain:
-            self._table = floats(np.ones(1, np.float32))
-        elif kernel is not None and plain and kernel.size <= LARGEST_TABLE:
-            if projection.n_edges > 2 * kernel.size:
-                self._table = floats(kernel)
+        kernel = np.ones(1, np.float32) if projection.kernel is None else projection.kernel
+        has_gains = any(axis.gain is not None for axis in projection.axes)
+        often = projection.n_edges > 2 * kernel.size and kernel.size <= LARGEST_TABLE
+        self._table = fields(kernel, "</data>") if often and not has_gains else None
 
     def __call__(self, edges: Edges) -> np.ndarray:
         if self._table is None:
-            return floats(edges.weight)
+            return fields(edges.weight, "</data>")
         if len(self._table) == 1:
-            return np.broadcast_to(self._table, len(edges)).copy()
+            return np.broadcast_to(self._table, len(edges))
         return self._table[edges.parameter]
-
-
-def _signed(values: np.ndarray) -> np.ndarray:
-    """Parameter indices as text; they are all -1 or none is."""
-    if values.size and values[0] < 0:
-        return np.full(len(values), b"-1", "S8")
-    return decimals(values)

@@ -1,8 +1,8 @@
-"""Numbers and rows as text, many at a time.
+"""Rows of text, many at a time.
 
-Fields have a fixed width and are filled up with NUL bytes; rows are put together as one
-structured array, and `bytes.translate` drops the NULs. That is memory speed, where formatting
-row by row is not.
+Every field has a fixed width, filled up with spaces after its last character, so that rows are
+one structured array: put together and written at memory speed, where formatting row by row is
+not. The format must allow spaces there, as XML does between attributes and between elements.
 """
 
 from __future__ import annotations
@@ -13,65 +13,47 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Piece = bytes | np.ndarray
 
+def fields(values: np.ndarray, after: str = "") -> np.ndarray:
+    """Return numbers as fixed-width text, each with ``after`` behind it.
 
-def decimals(values: np.ndarray) -> np.ndarray:
-    """Return non-negative integers as fixed-width text; 8 bytes each while they fit, else 16 or 24."""
-    top = int(values.max(initial=0))
-    digits = len(str(top))
-    width = -(-digits // 8) * 8
-    text = np.zeros((len(values), width), np.uint8)
-    for place in range(digits):
-        power = 10**place
-        digit = (values // power % 10 + ord("0")).astype(np.uint8)
-        if place:
-            digit[values < power] = 0  # no leading zeros
-        text[:, width - 1 - place] = digit
-    return text.view(f"S{width}")[:, 0]
+    Floats are the shortest text that reads back as the same number of the same type.
 
-
-def floats(values: np.ndarray) -> np.ndarray:
-    """Return floats as fixed-width text: the shortest that reads back as the same number."""
-    width = 16 if values.dtype == np.float32 else 24
-    text = pc.cast(pa.array(values), pa.string())
-    padded = pc.ascii_rpad(text, width=width, padding="\0")
-    offset, data = padded.offset * width, padded.buffers()[2]
-    if data is None:
-        return np.zeros(0, f"S{width}")
-    return np.frombuffer(data, f"S{width}", count=len(values), offset=offset)
+    Returns
+    -------
+    array of bytes (dtype ``S``) of shape ``(n,)``
+    """
+    text = pc.binary_join_element_wise(pc.cast(pa.array(values), pa.string()), after, "")
+    width = pc.max(pc.binary_length(text)).as_py() or 1
+    padded = pc.ascii_rpad(text, width=width)
+    return np.frombuffer(padded.buffers()[2], f"S{width}", len(values), padded.offset * width)
 
 
 class Rows:
-    """Rows of text from constant pieces and columns of fixed-width fields.
+    """Rows of constant pieces of text with fields between them.
 
     Parameters
     ----------
-    pieces : sequence of bytes or numpy dtype
-        Constant text, or the type of a column, in the order of the row.
+    pieces : sequence of str
+        One more than there are fields: before, between and after them.
     """
 
-    def __init__(self, pieces: Sequence[bytes | np.dtype]) -> None:
-        self._pieces = pieces
-        kinds = [f"S{len(p)}" if isinstance(p, bytes) else _raw(p) for p in pieces]
-        self._dtype = np.dtype([(f"f{i}", kind) for i, kind in enumerate(kinds)])
-        self._rows = np.zeros(0, self._dtype)
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self._pieces = [piece.encode() for piece in pieces]
+        self._rows = np.zeros(0, [])
 
-    def join(self, columns: Sequence[np.ndarray]) -> bytes:
-        """Return the rows of these columns, which fill the places given by a dtype in order."""
+    def join(self, columns: Sequence[np.ndarray]) -> memoryview:
+        """Return the rows of these columns of fields; good until the next call."""
+        kinds = [f"S{len(self._pieces[0])}"]
+        for column, piece in zip(columns, self._pieces[1:], strict=True):
+            kinds += [column.dtype.str, f"S{len(piece)}"]
+        dtype = np.dtype([(str(i), kind) for i, kind in enumerate(kinds)])
         n = len(columns[0])
-        if n > len(self._rows):
-            self._rows = np.zeros(n, self._dtype)
+        if dtype != self._rows.dtype or n > len(self._rows):
+            self._rows = np.empty(n, dtype)
             for i, piece in enumerate(self._pieces):
-                if isinstance(piece, bytes):
-                    self._rows[f"f{i}"] = piece
+                self._rows[str(2 * i)] = piece
         rows = self._rows[:n]
-        places = [i for i, piece in enumerate(self._pieces) if not isinstance(piece, bytes)]
-        for i, column in zip(places, columns, strict=True):
-            rows[f"f{i}"] = column.view(self._dtype[i])
-        return rows.tobytes().translate(None, b"\0")
-
-
-def _raw(dtype: np.dtype) -> np.dtype:
-    """Type that numpy copies as a number instead of byte by byte."""
-    return {8: np.dtype(np.uint64), 16: np.dtype(np.complex128)}.get(dtype.itemsize, dtype)
+        for i, column in enumerate(columns):
+            rows[str(2 * i + 1)] = column
+        return memoryview(rows.view(np.uint8))

@@ -1,0 +1,318 @@
+"""Parts of a graph, each a graph of its own: by population, by weight, by reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpugraph.arrays import free_memory, require_memory, strided
+from gpugraph.axes import Axis, listed
+from gpugraph.edges import Edges
+from gpugraph.errors import GraphTooLargeError, SelectionError
+from gpugraph.population import Population
+from gpugraph.projection import Projection
+
+if TYPE_CHECKING:
+    from gpugraph.graph import NeuronGraph
+
+CHUNK_EDGES = 2**18
+# Positions in both populations, parameter and window tap of an edge that was picked.
+BYTES_PER_LISTED_EDGE = 32
+ADVICE = "Pick fewer edges, or stream the whole graph (edges, write_parquet)."
+
+Nodes = int | str | Iterable[int]
+
+
+def subgraph(graph: NeuronGraph, populations: Iterable[str]) -> NeuronGraph:
+    """Keep some populations and all edges among them; see `NeuronGraph.subgraph`."""
+    names = {graph.population(name).name for name in populations}
+    if not names:
+        raise SelectionError("Name at least one population to keep.")
+    kept = [p for p in graph.populations.values() if p.name in names]
+    inside = [p for p in graph.projections if {p.source.name, p.target.name} <= names]
+    return _assemble(graph, kept, inside)
+
+
+def between(graph: NeuronGraph, first: str, last: str) -> NeuronGraph:
+    """Keep the populations on a way from one to another; see `NeuronGraph.between`."""
+    for name in (first, last):
+        graph.population(name)
+    from_first = _reached(first, [(p.source.name, p.target.name) for p in graph.projections])
+    from_last = _reached(
+        last, [(p.target.name, p.source.name) for p in reversed(graph.projections)]
+    )
+    if last not in from_first:
+        raise SelectionError(f"No edges lead from population '{first}' to '{last}'.")
+    return subgraph(graph, from_first & from_last)
+
+
+def _reached(start: str, steps: Sequence[tuple[str, str]]) -> set[str]:
+    """Names reached from one along steps that come in an order in which one pass is enough."""
+    reached = {start}
+    for before, after in steps:
+        if before in reached:
+            reached.add(after)
+    return reached
+
+
+def threshold(graph: NeuronGraph, least: float) -> NeuronGraph:
+    """Keep all nodes and the edges of ``|weight| >= least``; see `NeuronGraph.threshold`."""
+    if not least >= 0:
+        raise SelectionError(f"The threshold must be a number of at least 0, not {least}.")
+    kept = []
+    for projection in graph.projections:
+        picked = _Picked(projection)
+        for edges in graph.chunks([projection], CHUNK_EDGES):
+            if not _largest(edges) < least:
+                picked.add(edges, np.abs(edges.weight) >= least)
+        kept.append(picked.projection())
+    return _assemble(graph, list(graph.populations.values()), kept)
+
+
+def strongest(graph: NeuronGraph, k: int) -> NeuronGraph:
+    """Keep all nodes and each population's k strongest in-edges; see `NeuronGraph.strongest`."""
+    if k < 1:
+        raise SelectionError(f"Keep at least 1 edge per population, not {k}.")
+    into: dict[str, list[Projection]] = {}
+    for projection in graph.projections:
+        into.setdefault(projection.target.name, []).append(projection)
+    kept = []
+    for projections in into.values():
+        floor, ties = _floor(graph, projections, k)
+        for projection in projections:
+            picked = _Picked(projection)
+            for edges in graph.chunks([projection], CHUNK_EDGES):
+                if _largest(edges) < floor:
+                    continue
+                strength = np.abs(edges.weight)
+                chosen = strength > floor
+                equal = np.flatnonzero(strength == floor)[:ties]
+                chosen[equal] = True
+                ties -= len(equal)
+                picked.add(edges, chosen)
+            kept.append(picked.projection())
+    return _assemble(graph, list(graph.populations.values()), kept)
+
+
+def _floor(graph: NeuronGraph, projections: Sequence[Projection], k: int) -> tuple[float, int]:
+    """Return the k-th largest |weight| and how many of the k largest are equal to it."""
+    if sum(p.n_edges for p in projections) <= k:
+        return -1.0, 0
+    require_memory(16 * k, f"Picking {k:,} edges", ADVICE)
+    top = np.zeros(0)
+    for edges in graph.chunks(projections, CHUNK_EDGES):
+        least = top.min() if len(top) == k else 0.0
+        if _largest(edges) <= least and len(top) == k:
+            continue
+        strength = np.abs(edges.weight)
+        top = np.concatenate([top, strength[strength >= least]])  # drops NaN too
+        if len(top) > k:
+            top = np.partition(top, len(top) - k)[-k:]
+    floor = float(top.min())
+    return floor, int((top == floor).sum())
+
+
+def _largest(edges: Edges) -> float:
+    """Largest |weight| of a chunk, without a temporary array: most chunks hold nothing to pick."""
+    return float(max(edges.weight.max(), -edges.weight.min()))
+
+
+def ancestors(graph: NeuronGraph, nodes: Nodes) -> NeuronGraph:
+    """Keep nodes and all that reaches them; see `NeuronGraph.ancestors`."""
+    masks = _masks(graph, nodes)
+    for p in reversed(graph.projections):
+        _spread(p.transposed, masks[p.target.name], masks[p.source.name])
+    return _induced(graph, masks)
+
+
+def descendants(graph: NeuronGraph, nodes: Nodes) -> NeuronGraph:
+    """Keep nodes and all that they reach; see `NeuronGraph.descendants`."""
+    masks = _masks(graph, nodes)
+    for p in graph.projections:
+        _spread(p, masks[p.source.name], masks[p.target.name])
+    return _induced(graph, masks)
+
+
+def _masks(graph: NeuronGraph, nodes: Nodes) -> dict[str, np.ndarray]:
+    """Mark nodes, given by id, by ids or as a whole population, in one mask per population."""
+    marked = np.zeros(graph.n_nodes, bool)
+    if isinstance(nodes, str):
+        marked[graph.population(nodes).slice] = True
+    else:
+        ids = np.atleast_1d(np.asarray(nodes if isinstance(nodes, int) else list(nodes)))
+        if not ids.size or ids.dtype.kind not in "iu":
+            raise SelectionError(f"Give node ids or the name of a population, not {nodes!r}.")
+        if ids.min() < 0 or ids.max() >= graph.n_nodes:
+            wrong = ids[(ids < 0) | (ids >= graph.n_nodes)][0]
+            raise SelectionError(f"There is no node {wrong}: ids are 0 to {graph.n_nodes - 1}.")
+        marked[ids] = True
+    return {name: marked[p.slice] for name, p in graph.populations.items()}
+
+
+def _spread(projection: Projection, source: np.ndarray, target: np.ndarray) -> None:
+    """Mark every target of a marked source."""
+    if source.any():
+        target |= projection.apply(source.astype(np.float32), None, "max") > 0
+
+
+def _induced(graph: NeuronGraph, masks: Mapping[str, np.ndarray]) -> NeuronGraph:
+    """Keep the marked nodes and the edges among them."""
+    populations = [
+        p if masks[p.name].all() else replace(p, members=_members(p, masks[p.name]))
+        for p in graph.populations.values()
+        if masks[p.name].any()
+    ]
+    projections = []
+    for projection in graph.projections:
+        source, target = masks[projection.source.name], masks[projection.target.name]
+        if source.all() and target.all():
+            projections.append(projection)
+        elif source.any() and target.any():
+            projections.append(_restricted(graph, projection, source, target))
+    return _assemble(graph, populations, projections)
+
+
+def _members(population: Population, mask: np.ndarray) -> np.ndarray:
+    at = np.flatnonzero(mask)
+    return at if population.members is None else population.members[at]
+
+
+def _restricted(
+    graph: NeuronGraph, projection: Projection, source: np.ndarray, target: np.ndarray
+) -> Projection:
+    """Pick a projection's edges between marked nodes, without making the others.
+
+    First each axis drops the pairs at positions where nothing is marked, which leaves little
+    more than the edges wanted: a receptive field is a product of ranges.
+    """
+    reach = projection.apply(source.astype(np.float32), None)
+    n_edges = int(reach[target].sum(dtype=np.float64))
+    require_memory(
+        n_edges * BYTES_PER_LISTED_EDGE,
+        f"The part of '{projection.source.name}' -> '{projection.target.name}' "
+        f"({n_edges:,} edges)",
+        ADVICE,
+    )
+    axes = projection.axes
+    from_src = _marginals(source, [a.n_src for a in axes], [a.src_stride for a in axes])
+    from_dst = _marginals(target, [a.n_dst for a in axes], [a.dst_stride for a in axes])
+    near = replace(
+        projection,
+        axes=tuple(
+            _only(axis, src[axis.src] & dst[axis.dst])
+            for axis, src, dst in zip(axes, from_src, from_dst, strict=True)
+        ),
+    )
+    picked = _Picked(near)
+    for edges in graph.chunks([near], CHUNK_EDGES):
+        src, dst = edges.src - projection.source.offset, edges.dst - projection.target.offset
+        picked.add(edges, source[src] & target[dst])
+    found = picked.projection(listed_always=True)
+    new_src, new_dst = np.cumsum(source) - 1, np.cumsum(target) - 1
+    (axis,) = found.axes
+    axis = replace(
+        axis,
+        src=new_src[axis.src],
+        dst=new_dst[axis.dst],
+        n_src=int(source.sum()),
+        n_dst=int(target.sum()),
+    )
+    return replace(found, axes=(axis,))
+
+
+def _marginals(mask: np.ndarray, sizes: list[int], strides: list[int]) -> list[np.ndarray]:
+    """Return, per axis, at which positions any node is marked."""
+    view = strided(mask, sizes, strides)
+    dims = range(len(sizes))
+    return [view.any(axis=tuple(d for d in dims if d != i)) for i in dims]
+
+
+def _only(axis: Axis, pairs: np.ndarray) -> Axis:
+    """Return an axis with some of its pairs, for making edges: its kind still tells the windows."""
+    gain = None if axis.gain is None else axis.gain[pairs]
+    return replace(axis, src=axis.src[pairs], dst=axis.dst[pairs], tap=axis.tap[pairs], gain=gain)
+
+
+@dataclass
+class _Picked:
+    """Edges of one projection picked chunk by chunk."""
+
+    whole: Projection
+    columns: list[list[np.ndarray]] = field(default_factory=list)
+    n_edges: int = 0
+    budget: int = field(default_factory=lambda: free_memory() // 2)
+
+    def add(self, edges: Edges, chosen: np.ndarray) -> None:
+        """Take the chosen edges of a chunk."""
+        at = np.flatnonzero(chosen)
+        self.n_edges += len(at)
+        if self.n_edges * BYTES_PER_LISTED_EDGE > self.budget:
+            p = self.whole
+            raise GraphTooLargeError(
+                f"More than {self.n_edges:,} edges from '{p.source.name}' to '{p.target.name}' "
+                f"were picked, more than fit in memory. {ADVICE}"
+            )
+        if len(at):
+            columns = (edges.src, edges.dst, edges.parameter, edges.tap)
+            gains = _gains(edges) if _has_gain(self.whole) else np.zeros(len(edges))
+            self.columns.append([column[at] for column in (*columns, gains)])
+
+    def projection(self, *, listed_always: bool = False) -> Projection:
+        """Return a projection of the picked edges; the projection itself where all were."""
+        p = self.whole
+        if self.n_edges == p.n_edges and not listed_always:
+            return p
+        empty = [np.zeros(0, np.int64)] * 5
+        src, dst, parameter, tap, gain = (
+            np.concatenate(column) for column in zip(*(self.columns or [empty]), strict=True)
+        )
+        axis = listed(
+            src - p.source.offset,
+            dst - p.target.offset,
+            np.maximum(parameter, 0),
+            p.source.size,
+            p.target.size,
+            1 if p.kernel is None else p.kernel.size,
+        )
+        if _has_gain(p):
+            axis = replace(axis, gain=gain)
+        return replace(p, axes=(axis,), window_tap=tap)
+
+
+def _has_gain(projection: Projection) -> bool:
+    return any(axis.gain is not None for axis in projection.axes)
+
+
+def _gains(edges: Edges) -> np.ndarray:
+    """Product of the gains of each edge: its weight without the kernel's part."""
+    return edges.maker.gain(edges.start, edges.start + len(edges))
+
+
+def _assemble(
+    graph: NeuronGraph, populations: Sequence[Population], projections: Sequence[Projection]
+) -> NeuronGraph:
+    """Give ids to the populations that are left, and hang the projections on them."""
+    from gpugraph.graph import NeuronGraph
+
+    renumbered: dict[str, Population] = {}
+    offset = 0
+    for population in populations:
+        renumbered[population.name] = replace(population, offset=offset)
+        offset += population.size
+    return NeuronGraph(
+        name=graph.name,
+        populations=renumbered,
+        projections=[
+            replace(p, source=renumbered[p.source.name], target=renumbered[p.target.name])
+            for p in projections
+            if p.n_edges
+        ],
+        tensors={
+            name: replace(tensor, population=renumbered[tensor.population.name])
+            for name, tensor in graph.tensors.items()
+            if tensor.population.name in renumbered
+        },
+    )
