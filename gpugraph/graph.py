@@ -24,7 +24,10 @@ from gpugraph.population import Population, Tensor
 from gpugraph.projection import Projection, Weight
 
 if TYPE_CHECKING:
+    from os import PathLike
 
+    import networkx as nx
+    from scipy import sparse
     from scipy.sparse.linalg import LinearOperator
 
     from gpugraph.evaluate import Verification

@@ -115,7 +115,7 @@ class Population:
         return full if self.members is None else full[self.members]
 
     def node_id(self, index: int | Sequence[int]) -> int:
-        """Return the id of the node at an index into ``shape``; negative ones count from the end."""
+        """Return the id of the node at an index into ``shape``; negative: from the end."""
         index = (index,) if isinstance(index, (int, np.integer)) else tuple(index)
         if len(index) != len(self.shape) or not all(
             -n <= i < n for i, n in zip(index, self.shape, strict=True)
