@@ -271,7 +271,7 @@ def convert(
     terminal.show(
         f"Wrote {' and '.join(terminal.printable(str(path)) for path in outputs)}: "
         f"{graph.n_nodes:,} nodes, {graph.n_edges:,} edges, {format_bytes(size)} "
-        f"in {seconds:.1f} s."
+        f"in {terminal.duration(seconds)}."
     )
 
 

@@ -17,7 +17,7 @@ from gpugraph.errors import GpugraphError, OutputError
 from gpugraph.models import load_model
 from gpugraph.paths import NodePath, strongest_paths
 from gpugraph.summary import HEADER, NUMERIC, Summary
-from gpugraph.terminal import progress, show, status, table
+from gpugraph.terminal import duration, progress, show, status, table
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -89,7 +89,7 @@ def _convert() -> NeuronGraph:
         "of a weight an edge."
     )
     _show_summary(graph.summary())
-    show(f"Converted in {_duration(seconds)}; no edge has been made yet.", "")
+    show(f"Converted in {duration(seconds)}; no edge has been made yet.", "")
     return graph
 
 
@@ -129,7 +129,7 @@ def _write(graph: NeuronGraph, folder: Path) -> None:
         with progress(f"Writing {name}", graph.n_edges) as advance:
             write(path, overwrite=True, progress=advance)
         seconds = time.perf_counter() - start
-        rows.append((str(path), format_bytes(sum(map(_size, _files(path)))), _duration(seconds)))
+        rows.append((str(path), format_bytes(sum(map(_size, _files(path)))), duration(seconds)))
     _heading("The graph as files, for other programs:")
     show(table(("written", "size", "time"), rows, (False, True, True)), "")
 
@@ -149,7 +149,7 @@ def _paths(graph: NeuronGraph) -> None:
     seconds = time.perf_counter() - start
     _heading(
         "The strongest path into each digit: of all from any pixel, the one with the largest "
-        f"product of |weight|. Found in {_duration(seconds)}."
+        f"product of |weight|. Found in {duration(seconds)}."
     )
     show(
         table(
@@ -174,13 +174,9 @@ def _large() -> None:
     _show_summary(summary)
     show(
         f"{summary.n_nodes:,} nodes and {summary.n_edges:,} edges: from the model to this table "
-        f"in {_duration(seconds)}."
+        f"in {duration(seconds)}."
     )
 
 
 def _heading(text: str) -> None:
     show(Text(f"{text}\n", style="bold"))
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -132,6 +132,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def duration(seconds: float) -> str:
+    """Return a time as people read it."""
+    return f"{seconds * 1000:.3g} ms" if seconds < 1 else f"{seconds:,.1f} s"
+
+
 @contextmanager
 def status(what: str) -> Iterator[None]:
     """Show a spinner on standard error, if that is a terminal, while something takes its time."""
