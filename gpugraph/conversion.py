@@ -211,16 +211,21 @@ class Conversion:
         self.project(source, target, axes, kernel, kind)
 
     def _checked(self, values: np.ndarray, what: str) -> np.ndarray:
-        """Return values as float32 or float64, refusing NaN and infinity."""
-        if values.dtype not in (np.float32, np.float64):
-            values = values.astype(np.float32)
-        if values.size and not self.draft.allow_nonfinite:
-            # Minimum and maximum show NaN and infinity without a temporary array.
-            if not (np.isfinite(values.min()) and np.isfinite(values.max())):
-                raise NonFiniteError(
-                    f"The {what} of layer '{self.call.name}' ({self.call.layer_class}) hold NaN or "
-                    "infinity. Pass allow_nonfinite=True (--allow-nonfinite) to convert anyway."
-                )
+        """Return values as float32, or float64 where the layer's are, refusing NaN and infinity."""
+        # A number such as 1 / n says nothing about the precision that is wanted.
+        is_double = values.ndim > 0 or getattr(self.layer, "compute_dtype", "") == "float64"
+        if not (values.dtype == np.float64 and is_double):
+            values = values.astype(np.float32, copy=False)
+        # Minimum and maximum show NaN and infinity without a temporary array.
+        if (
+            values.size
+            and not self.draft.allow_nonfinite
+            and not (np.isfinite(values.min()) and np.isfinite(values.max()))
+        ):
+            raise NonFiniteError(
+                f"The {what} of layer '{self.call.name}' ({self.call.layer_class}) hold NaN or "
+                "infinity. Pass allow_nonfinite=True (--allow-nonfinite) to convert anyway."
+            )
         return values
 
 

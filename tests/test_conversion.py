@@ -148,6 +148,14 @@ def test_kernels_are_held_as_float32_or_float64(given, held):
     assert call.draft.projections[0].kernel.dtype == held
 
 
+@pytest.mark.parametrize("number", [0.1, 1, np.float64(0.1), np.array(0.1)])
+def test_a_number_does_not_make_a_graph_of_float64(number):
+    call = conversion((4,), (4,))
+    call.project_elementwise(call.source, call.population(bias=number), number)
+    assert call.draft.projections[0].kernel.dtype == np.float32
+    assert call.draft.populations["made"].bias.dtype == np.float32
+
+
 def test_kernels_are_not_copied():
     call = conversion((4,), (4,))
     kernel = np.ones((2, 2), np.float32)
