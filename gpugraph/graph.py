@@ -17,7 +17,7 @@ from gpugraph.arrays import (
     namespace_of,
     require_memory,
 )
-from gpugraph.edges import Buffers, EdgeMaker, Edgelist, Edges
+from gpugraph.edges import Buffers, Edgelist, EdgeMaker, Edges
 from gpugraph.errors import SelectionError
 from gpugraph.export.files import Progress, no_progress
 from gpugraph.population import Population, Tensor
@@ -130,7 +130,7 @@ class NeuronGraph:
         )
 
     def node_id(self, name: str, index: int | Sequence[int] = ()) -> int:
-        """Return the id of a node from its population and its index, channel last or first as in Keras.
+        """Return the id of a node from its population and its index, as Keras orders it.
 
         ``name`` may also be a layer that passes nodes on, such as Flatten; the index is then into
         its output.

@@ -72,7 +72,11 @@ def _head(graph: NeuronGraph, parameters: bool) -> bytes:
     extra = [n for p in graph.populations.values() for n in p.attributes]
     keys = [("node", "population", "string"), ("node", "layer", "string")]
     keys += [("node", name, "int") for name in dict.fromkeys(axes)]
-    keys += [("node", "bias", "double"), ("node", "activation", "string"), ("node", "subset", "int")]
+    keys += [
+        ("node", "bias", "double"),
+        ("node", "activation", "string"),
+        ("node", "subset", "int"),
+    ]
     keys += [("node", name, "double") for name in dict.fromkeys(extra)]
     number = "float" if graph.weight_dtype == np.float32 else "double"
     keys += [("edge", "weight", number), ("edge", "kind", "string")]
@@ -100,7 +104,7 @@ def _nodes(population: Population) -> Iterator[memoryview]:
     attributes |= population.attributes
     values = [population.values(np.asarray(v)) for v in attributes.values()]
     names = [*population.axis_names, *attributes]
-    start, *between = [f'<data key={_quoted(name)}>' for name in names]
+    start, *between = [f"<data key={_quoted(name)}>" for name in names]
     fixed = {"population": _text(population.name), "layer": _text(population.layer)}
     last = {"activation": _text(population.activation.name), "subset": str(population.depth)}
     rows = Rows(['<node id="', _data(fixed) + start, *between, _data(last) + "</node>\n"])

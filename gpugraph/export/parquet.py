@@ -25,9 +25,7 @@ LEAST_BYTES_PER_EDGE = 0.1
 OPTIONS = {
     "compression": "zstd",
     "use_dictionary": ["kind"],
-    "column_encoding": {
-        name: "DELTA_BINARY_PACKED" for name in ("src", "dst", "parameter", "tap")
-    },
+    "column_encoding": dict.fromkeys(("src", "dst", "parameter", "tap"), "DELTA_BINARY_PACKED"),
 }
 
 

@@ -81,4 +81,4 @@ def write_npz(
         matrix = to_scipy(graph)
         with open(to, "wb") as file:
             sparse.save_npz(file, matrix)
-    progress(graph.n_edges)
+        progress(graph.n_edges)

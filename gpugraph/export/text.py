@@ -56,4 +56,4 @@ class Rows:
         rows = self._rows[:n]
         for i, column in enumerate(columns):
             rows[str(2 * i + 1)] = column
-        return memoryview(rows.view(np.uint8))
+        return rows.view(np.uint8).data
