@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpugraph.axes import Axis, one_to_one, pairs
+from gpugraph.axes import Axis, fan_out, one_to_one
 from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
 from gpugraph.population import LINEAR, Activation, Population, Reduce, Tensor, strides
 from gpugraph.projection import Kind, Projection
@@ -205,8 +205,7 @@ class Conversion:
                     f"Layer '{self.call.name}' ({self.call.layer_class}): input {source.shape} and "
                     f"weights {getattr(kernel, 'shape', ())} do not broadcast to {target.shape}."
                 )
-            i = np.arange(n)
-            axis = one_to_one(n) if n_src == n else pairs(i * 0, i, i, 1, n, n)
+            axis = one_to_one(n) if n_src == n else fan_out(n)
             axes.append(axis.place(src if n_src > 1 else 0, step, tap if n_tap > 1 else 0))
         self.project(source, target, axes, kernel, kind)
 

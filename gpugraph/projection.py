@@ -127,12 +127,16 @@ class Projection:
         array of shape ``(..., target.size)``, of x's dtype
             Targets without an edge hold the reduction's neutral element (0, -inf, inf or 1).
         """
-        if weight in ("positive", "negative") and self._has_negative_gain:
-            signed, magnitude = self.apply(x, "weight"), self.apply(x, "magnitude")
-            return (magnitude + signed if weight == "positive" else magnitude - signed) / 2
         batch = x.reshape(-1, self.source.size)
         if self.is_listed:
             y = self._apply_listed(batch, weight, reduce)
+        elif reduce != "sum" and not self._is_uniform(weight):
+            y = self._apply_runs(batch, weight, reduce)
+        elif weight in ("positive", "negative") and self._has_negative_gain:
+            signed, magnitude = self.apply(x, "weight"), self.apply(x, "magnitude")
+            y = (magnitude + signed if weight == "positive" else magnitude - signed) / 2
+        elif weight == "negative" and self.kernel is None:
+            y = namespace_of(x).zeros((len(batch), self.target.size), x.dtype)
         else:
             y = self._apply_axes(batch, weight, reduce)
         return y.reshape(*x.shape[:-1], self.target.size)
@@ -147,7 +151,8 @@ class Projection:
     def _apply_axes(self, x: Array, weight: Weight, reduce: Reduce) -> Array:
         """`apply` for an outer product: fold the axes without taps, then go through the taps.
 
-        Each axis is one dimension of the three strided views: source, target and kernel.
+        Exact for sums, and for joining values that no weight changes on their way. Each axis is
+        one dimension of the three strided views: source, target and kernel.
         """
         xp = namespace_of(x)
         values = strided(x, [a.n_src for a in self.axes], [a.src_stride for a in self.axes])
@@ -164,12 +169,10 @@ class Projection:
             [a.n_tap if a.is_tapped else 1 for a in self.axes],
             [a.tap_stride for a in self.axes],
         )
-        self._apply_taps(values, kernel, target, weight, reduce)
+        self._add_taps(values, kernel, target, weight)
         return y
 
-    def _apply_taps(
-        self, values: Array, kernel: Array, target: Array, weight: Weight, reduce: Reduce
-    ) -> None:
+    def _add_taps(self, values: Array, kernel: Array, target: Array, weight: Weight) -> None:
         """One product per combination of window taps, on slices of the views."""
         xp = namespace_of(values)
         windows = [i for i, a in enumerate(self.axes) if a.is_tapped and a.kind == "window"]
@@ -183,11 +186,46 @@ class Projection:
                 gain = _run_gain(self.axes[i], run, weight)
                 if gain is not None:
                     part = part * _along(xp.asarray(gain.astype(part.dtype)), i + 1, part.ndim)
+                if _length(run.dst) < part.shape[i + 1]:
+                    part = part.sum(axis=i + 1, keepdims=True)
             into, taps = target[(whole, *dst)], kernel[tuple(tap)]
-            if reduce == "sum" and any(a.is_tapped and a.kind == "fan_in" for a in self.axes):
+            if any(a.is_tapped and a.kind == "fan_in" for a in self.axes):
                 _add_contraction(self.axes, part, taps, into)
             else:
-                JOIN[reduce](xp, into, part * taps.astype(part.dtype, copy=False))
+                into += part * taps.astype(part.dtype, copy=False)
+
+    def _apply_runs(self, x: Array, weight: Weight, reduce: Reduce) -> Array:
+        """`apply` where every edge must be weighed before values are joined: run by run."""
+        xp = namespace_of(x)
+        axes, whole = self.axes, slice(None)
+        tapped = [a.is_tapped and self.kernel is not None for a in axes]
+        values = strided(x, [a.n_src for a in axes], [a.src_stride for a in axes])
+        y = xp.full((len(x), self.target.size), NEUTRAL[reduce], x.dtype)
+        target = strided(y, [a.n_dst for a in axes], [a.dst_stride for a in axes])
+        kernel = strided(
+            xp.asarray(np.ones(1) if self.kernel is None else self.kernel),
+            [a.n_tap if t else 1 for a, t in zip(axes, tapped, strict=True)],
+            [a.tap_stride for a in axes],
+        )
+        stepped = [
+            i for i, a in enumerate(axes) if a.kind in ("fan_in", "window") or a.gain is not None
+        ]
+        for runs in product(*(axes[i].runs for i in stepped)):
+            src, dst, tap = ([whole] * len(axes) for _ in range(3))
+            for i, run in zip(stepped, runs, strict=True):
+                src[i], dst[i] = run.src, run.dst
+                tap[i] = slice(run.tap, run.tap + 1) if tapped[i] else whole
+            weights = kernel[tuple(tap)]
+            for i, run in zip(stepped, runs, strict=True):
+                gain = _run_gain(axes[i], run, "weight")
+                if gain is not None:
+                    weights = weights * _along(xp.asarray(gain), i, weights.ndim)
+            part = values[(whole, *src)] * weight_view(weights, weight).astype(x.dtype, copy=False)
+            for i, run in zip(stepped, runs, strict=True):
+                if _length(run.dst) < part.shape[i + 1]:
+                    part = REDUCTION[reduce](xp)(part, axis=i + 1, keepdims=True)
+            JOIN[reduce](xp, target[(whole, *dst)], part)
+        return y
 
     def _apply_listed(self, x: Array, weight: Weight, reduce: Reduce) -> Array:
         """`apply` for edges picked one by one."""
@@ -209,6 +247,11 @@ class Projection:
         (axis,) = self.axes
         weight = np.ones(len(axis), np.float32) if self.kernel is None else self.kernel[axis.tap]
         return weight if axis.gain is None else weight * axis.gain
+
+    def _is_uniform(self, weight: Weight) -> bool:
+        """Whether every edge weighs 1 in this view."""
+        has_gain = any(axis.gain is not None for axis in self.axes)
+        return weight is None or (weight != "negative" and self.kernel is None and not has_gain)
 
     @property
     def _has_negative_gain(self) -> bool:
@@ -239,7 +282,7 @@ class Projection:
         if self.is_listed:
             values = weight_view(self._listed_weight, weight)
             return np.bincount(self.axes[0].dst, values, minlength=self.target.size)
-        kernel = np.ones(1, np.float32) if self.kernel is None else weight_view(self.kernel, weight)
+        kernel = weight_view(np.ones(1) if self.kernel is None else self.kernel, weight)
         taps = [a.n_tap if a.is_tapped and self.kernel is not None else 1 for a in self.axes]
         total: Array = strided(kernel, taps, [a.tap_stride for a in self.axes])
         # The dimensions that only sum go first: they make the rest small.
@@ -361,13 +404,14 @@ def _add_contraction(axes: tuple[Axis, ...], x: Array, kernel: Array, y: Array) 
     ins, outs = [i + 1 for i in fan_in], [i + 1 for i in fan_out]
 
     left = x.transpose(*stacks, *rows, *ins, *outs)
-    left = left.reshape(*left.shape[: len(stacks) + len(rows)], -1)
     right = kernel.transpose(*stack, *row, *fan_in, *fan_out)
-    sizes = right.shape
-    right = right.reshape(*sizes[: len(stack)], *[1] * (len(rows) - 1), left.shape[-1], -1)
+    lead, made = left.shape[: len(stacks) + len(rows)], right.shape[len(axes) - len(outs) :]
+    n_in = prod(right.shape[len(stack) + len(row) :][: len(ins)])
+    left = left.reshape(*lead, n_in)
+    right = right.reshape(*right.shape[: len(stack)], *[1] * (len(rows) - 1), n_in, prod(made))
     out = xp.matmul(_ready(left), _ready(right.astype(left.dtype, copy=False)))
     into = y.transpose(*stacks, *rows, *outs, *ins)
-    into += out.reshape(into.shape)
+    into += out.reshape(*lead, *made, *[1] * len(ins))
 
 
 def _ready(matrices: Array) -> Array:
@@ -376,7 +420,7 @@ def _ready(matrices: Array) -> Array:
 
 
 def _sum_into_targets(total: Array, dim: int, axis: Axis, tapped: bool, weight: Weight) -> Array:
-    """Take one dimension of a kernel from taps to target positions, adding up each target's taps."""
+    """Take one dimension of a kernel from taps to targets, adding up each target's taps."""
     if tapped and axis.gain is None and axis.kind in ("fan_out", "one_to_one"):
         return total
     if tapped and axis.gain is None and axis.kind == "fan_in":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpugraph.errors import UnsupportedLayerError
 
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 Converter = Callable[["Conversion"], "Tensor | Sequence[Tensor]"]
 
+C = TypeVar("C", bound=Converter)
+
 _CONVERTERS: dict[str, Converter] = {}
 
 
-def converts(*class_names: str) -> Callable[[Converter], Converter]:
+def converts(*class_names: str) -> Callable[[C], C]:
     """Register a function as the converter of the layers of these classes.
 
     Functional operators go by ``ops.`` and their class: ``x + y`` is "ops.Add".
@@ -39,7 +41,7 @@ def converts(*class_names: str) -> Callable[[Converter], Converter]:
     ...     return target
     """
 
-    def register(converter: Converter) -> Converter:
+    def register(converter: C) -> C:
         if not _is_own(converter):
             import gpugraph.layers  # noqa: F401  (so that Keras's own layers are taken already)
         for name in class_names:

@@ -36,7 +36,7 @@ def divide(call: Conversion) -> Tensor:
 @converts("ops.Negative")
 def negative(call: Conversion) -> Tensor:
     """One to one, weight -1 (`scale`)."""
-    return _scaled_by(call, np.float32(-1))
+    return _scaled_by(call, -1.0)
 
 
 def _operands(call: Conversion) -> tuple[Any, Any]:
@@ -74,7 +74,7 @@ def _with_constant(call: Conversion, left: Any, right: Any) -> Tensor:
     return target
 
 
-def _scaled_by(call: Conversion, weight: np.ndarray) -> Tensor:
+def _scaled_by(call: Conversion, weight: np.ndarray | float) -> Tensor:
     target = call.population()
     call.project_elementwise(call.source, target, weight, kind="scale")
     return target
@@ -83,8 +83,8 @@ def _scaled_by(call: Conversion, weight: np.ndarray) -> Tensor:
 def _constant(call: Conversion, value: Any) -> np.ndarray:
     """Return a constant operand without its batch axis."""
     constant = np.asarray(value) if np.isscalar(value) else array(value)
-    rank = len(call.output_shape)
-    if constant.ndim > rank and constant.shape[0] != 1:
+    rank = len(call.source.shape)
+    if constant.ndim > rank + 1 or (constant.ndim > rank and constant.shape[0] != 1):
         raise call.unsupported("a constant of its own differs from sample to sample of the batch")
     constant = constant[0] if constant.ndim > rank else constant
     return constant.astype(np.float32)

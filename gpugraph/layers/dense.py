@@ -54,7 +54,7 @@ def einsum_dense(call: Conversion) -> Tensor:
 
 
 def _labels(call: Conversion, rank: int) -> tuple[str, str, str]:
-    """Return the labels of input, kernel and output, without the batch's and without an ellipsis."""
+    """Return the labels of input, kernel and output, without the batch's or an ellipsis."""
     left, out = call.layer.equation.replace(" ", "").split("->")
     into, across = left.split(",")
     spare = "".join(chr(0x3B1 + i) for i in range(rank + 1))  # no Keras equation uses Greek

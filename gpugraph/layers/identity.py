@@ -1,4 +1,4 @@
-"""Layers that pass their input on at inference, or see it in another shape: no nodes of their own."""
+"""Layers that pass their input on at inference, or see it in another shape: no nodes."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from keras import layers
 
 import gpugraph as gg
 from tests.jacobian import assert_forward, assert_linear, single
-from tests.layers.strategies import windows
+from tests.strategies import windows
 
 CAUSAL = ("valid", "same", "causal")
 
@@ -56,9 +56,7 @@ def test_padding_gives_no_edge():
 
 @given(window=windows(1), multiplier=st.integers(1, 3), use_bias=st.booleans())
 def test_depthwise_conv1d(window, multiplier, use_bias):
-    layer = layers.DepthwiseConv1D(
-        depth_multiplier=multiplier, use_bias=use_bias, **window.options
-    )
+    layer = layers.DepthwiseConv1D(depth_multiplier=multiplier, use_bias=use_bias, **window.options)
     assert_linear(layer, window.shape)
 
 
@@ -102,9 +100,7 @@ def test_separable_conv_has_a_population_between_its_two_kernels():
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_strides_and_dilation_at_once(layer_class, padding):
     filters = {"filters": 2} if layer_class is layers.SeparableConv2D else {}
-    layer = layer_class(
-        kernel_size=2, strides=2, dilation_rate=2, padding=padding, **filters
-    )
+    layer = layer_class(kernel_size=2, strides=2, dilation_rate=2, padding=padding, **filters)
     assert_linear(layer, (6, 5, 2))
 
 

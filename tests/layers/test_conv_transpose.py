@@ -2,18 +2,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from numpy.testing import assert_allclose
 
-from tests.jacobian import assert_forward, assert_linear
-from tests.layers.strategies import windows
+import gpugraph as gg
+from tests.jacobian import (
+    assert_forward,
+    assert_linear,
+    function_of,
+    graph_map,
+    keras_map,
+    single,
+)
+from tests.strategies import windows
 
 
-@given(window=windows(1), filters=st.integers(1, 3), use_bias=st.booleans())
+@given(window=windows(1, dilated=False), filters=st.integers(1, 3), use_bias=st.booleans())
 def test_conv1d_transpose(window, filters, use_bias):
     layer = layers.Conv1DTranspose(filters, use_bias=use_bias, **window.options)
     assert_linear(layer, window.shape)
 
 
-@given(window=windows(2), filters=st.integers(1, 3))
+@given(window=windows(2, dilated=False), filters=st.integers(1, 3))
 def test_conv2d_transpose(window, filters):
     assert_linear(layers.Conv2DTranspose(filters, **window.options), window.shape)
 
@@ -22,6 +31,21 @@ def test_conv2d_transpose(window, filters):
 @given(window=windows(3, dilated=False), filters=st.integers(1, 2))
 def test_conv3d_transpose(window, filters):
     assert_linear(layers.Conv3DTranspose(filters, **window.options), window.shape)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("dilation_rate", [(2, 1), (2, 2), (1, 3)])
+def test_dilation(dilation_rate, padding):
+    """TensorFlow has none on a CPU, so the plain convolution's Jacobian is turned round."""
+    options = {"kernel_size": (2, 3), "dilation_rate": dilation_rate, "padding": padding}
+    options["use_bias"] = False
+    model = single(layers.Conv2DTranspose(2, **options), (5, 4, 3))
+    plain = layers.Conv2D(3, **options)
+    plain.build(model.output_shape)
+    plain.kernel.assign(model.layers[1].kernel)
+    expected, _ = keras_map(function_of(plain, model.output_shape[1:]), model.output_shape[1:])
+    matrix, _ = graph_map(gg.from_keras(model))
+    assert_allclose(matrix, expected.T, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -67,3 +67,14 @@ def test_normalization_of_constant_features():
 )
 def test_rescaling(scale, offset):
     assert_linear(layers.Rescaling(scale, offset), (2, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset"), [([0.5, 2.0], 1.0), ([0.5, 2.0], [[[3.0]], [[4.0]]]), (2.0, 3.0)]
+)
+def test_rescaling_of_channels_first_images(scale, offset):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        assert_linear(layers.Rescaling(scale, offset), (2, 4, 3))
+    finally:
+        keras.config.set_image_data_format("channels_last")

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from keras import layers
 
 from tests.jacobian import assert_forward, assert_linear
-from tests.layers.strategies import windows
 from tests.reference import pooling_edges
+from tests.strategies import windows
 
 MAX = {1: layers.MaxPooling1D, 2: layers.MaxPooling2D, 3: layers.MaxPooling3D}
 AVERAGE = {1: layers.AveragePooling1D, 2: layers.AveragePooling2D, 3: layers.AveragePooling3D}

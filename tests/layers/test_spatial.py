@@ -50,7 +50,9 @@ def test_up_sampling1d(size):
 
 @pytest.mark.parametrize("data_format", BOTH)
 @pytest.mark.parametrize("size", [1, (2, 3)])
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"])
+@pytest.mark.parametrize(
+    "interpolation", ["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
+)
 def test_up_sampling2d(interpolation, size, data_format):
     layer = layers.UpSampling2D(size, interpolation=interpolation, data_format=data_format)
     assert_linear(layer, (2, 3, 4))
