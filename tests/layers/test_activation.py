@@ -54,6 +54,13 @@ def test_activation_layers(layer, name):
     assert projection.n_edges == 24
 
 
+def test_softmax_with_a_mask_is_refused():
+    inputs, mask = keras.Input((3,)), keras.Input((3,), dtype="bool")
+    model = keras.Model([inputs, mask], layers.Softmax()(inputs, mask=mask))
+    with pytest.raises(gg.UnsupportedLayerError, match="called on 2 tensors instead of one"):
+        gg.from_keras(model)
+
+
 @pytest.mark.parametrize("shared_axes", [None, [1], [1, 2]])
 def test_alpha_of_prelu_is_an_attribute_of_the_nodes(shared_axes):
     layer = layers.PReLU(shared_axes=shared_axes)

@@ -107,9 +107,9 @@ def test_every_converter_has_a_row():
     assert own == set(ROWS)
 
 
-@pytest.mark.parametrize("description", gg.supported_layers().values())
-def test_every_converter_says_in_one_line_what_a_layer_becomes(description):
-    assert description.endswith(".") or ":" in description or ";" in description
+@pytest.mark.parametrize("name", ROWS)
+def test_every_converter_says_what_a_layer_becomes(name):
+    assert gg.supported_layers()[name]
 
 
 class MyConv(layers.Conv2D):
