@@ -2,7 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers
+
+needs_float64 = pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="jax has float64 only on request"
+)
 
 
 def randomise(model, seed=0):

@@ -339,7 +339,7 @@ def test_verify_tells_a_wrong_wiring_of_layers():
     ("policy", "tolerance"),
     [
         ("float32", 1e-4),
-        ("float64", 1e-4),
+        pytest.param("float64", 1e-4, marks=models.needs_float64),
         ("mixed_float16", 1e-2),
         ("float16", 1e-2),
         ("mixed_bfloat16", 5e-2),

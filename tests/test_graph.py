@@ -219,12 +219,14 @@ def test_ids_are_int64_where_int32_ends(offset, dtype):
     assert graph.node_id("a", -1) == offset - 1
 
 
+@models.needs_float64
 def test_numbers_are_float64_in_a_model_of_float64():
     x = keras.Input((3, 3, 1), dtype="float64")
     graph = gg.from_keras(keras.Model(x, layers.GlobalAveragePooling2D(dtype="float64")(x)))
     assert graph.projections[0].kernel.tolist() == [1 / 9]
 
 
+@models.needs_float64
 def test_weights_are_float64_where_the_models_are():
     x = keras.Input((4,))
     y = layers.Dense(3, dtype="float64", name="double")(layers.Dense(4, name="single")(x))
