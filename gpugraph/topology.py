@@ -337,7 +337,10 @@ class _Expansion:
         noted = [_shape(t) for t in node.arguments.keras_tensors]
         # EinsumDense notes None where its output_shape says so, and what an ellipsis stands for
         # in reverse; what its call gives is right.
-        is_traced = isinstance(node.operation, keras.layers.EinsumDense)
+        is_traced = (
+            isinstance(node.operation, keras.layers.EinsumDense)
+            and node.operation.quantization_mode is None
+        )
         if noted == [_shape(self._specs[ref]) for ref in refs] and not is_traced:
             specs = node.outputs
         else:
@@ -488,6 +491,6 @@ def _check_shape(shape: tuple[int | None, ...], what: str) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """First line of an error's message, without its final stop."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(". ")
+    """First line of an error's message, without what Keras wraps around it."""
+    lines = str(error).rpartition("Error encountered:")[2].strip().splitlines()
+    return (lines or [type(error).__name__])[0].rstrip(". ")

@@ -261,6 +261,19 @@ def test_verify_takes_inputs():
     assert graph.verify({"left": noise(1, 8, 8, 1), "right": noise(1, 8, 8, 1)}).passed
 
 
+@pytest.mark.parametrize("order", ["ab", "ba", None], ids=str)
+def test_verify_of_models_called_with_mappings(order):
+    tensors = {n: keras.Input((4,), name=n) for n in "ab"}
+    inputs = tensors if order is None else [tensors[n] for n in order]
+    inner = keras.Model(inputs, layers.Subtract(name="s")([tensors["a"], tensors["b"]]), name="i")
+    assert gg.from_keras(inner).verify().passed
+    p, q = keras.Input((4,), name="p"), keras.Input((4,), name="q")
+    graph = gg.from_keras(keras.Model({"q": q, "p": p}, inner({"a": p, "b": q})))
+    x, y = noise(2, 4), noise(2, 4, seed=1)
+    np.testing.assert_allclose(graph.evaluate({"p": x, "q": y})["i/s"], x - y)
+    assert graph.verify().passed
+
+
 def test_verify_takes_float64():
     graph = gg.from_keras(models.auxiliary())
     assert graph.verify(noise(2, 8, 8, 1).astype(np.float64)).passed

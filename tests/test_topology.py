@@ -467,6 +467,21 @@ def test_a_shape_that_a_layer_leaves_open_is_refused():
         gg.topology(keras.Model(x, Unknown(name="odd")(x)))
 
 
+def test_a_layer_that_refuses_its_input_says_why():
+    class Halves(layers.Layer):
+        def call(self, x):
+            if x.shape[1] % 2:
+                raise ValueError("odd sizes do not halve.\nMore about it.")
+            return x[:, : x.shape[1] // 2]
+
+    x = keras.Input((4,))
+    model = keras.Model(x, Halves(name="halves")(x))
+    assert gg.topology(model, (6,))["halves"].output_shapes == ((3,),)
+    message = r"'halves' \(Halves\) does not .* of shape 5: odd sizes do not halve\. Choose another"
+    with pytest.raises(gg.ShapeError, match=message):
+        gg.topology(model, (5,))
+
+
 def test_an_empty_output_is_refused():
     x = keras.Input((8, 8, 1))
     model = keras.Model(x, layers.Cropping2D(2, name="crop")(x))
