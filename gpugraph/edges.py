@@ -271,10 +271,7 @@ class _Sum:
         self, offsets: Sequence[np.ndarray], split: int, dtype: np.dtype, base: int, xp: ModuleType
     ) -> None:
         self._outer, self._base, self._dtype, self._xp = offsets[:split], base, dtype, xp
-        inner = np.zeros(1, dtype)
-        for offset in offsets[split:]:
-            inner = np.add.outer(inner, offset.astype(dtype)).reshape(-1)
-        self.inner = xp.asarray(inner)
+        self.inner = xp.asarray(outer_sum(offsets[split:], dtype))
 
     def rows(self, digits: tuple[np.ndarray, ...]) -> np.ndarray:
         """What the outer axes add to each row; int64."""
@@ -299,6 +296,14 @@ def _split(axes: tuple[Axis, ...], row_edges: int) -> int:
         split -= 1
         row *= len(axes[split])
     return split
+
+
+def outer_sum(offsets: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray:
+    """Return every sum of one element of each array, flat, the last one's fastest."""
+    total = np.zeros(1, dtype)
+    for offset in offsets:
+        total = np.add.outer(total, offset.astype(dtype)).reshape(-1)
+    return total
 
 
 def _product_of_gains(axes: tuple[Axis, ...]) -> np.ndarray | None:

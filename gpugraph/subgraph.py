@@ -192,19 +192,21 @@ def _restricted(
     n_edges = int(reach[target].sum(dtype=np.float64))
     require_memory(
         n_edges * BYTES_PER_LISTED_EDGE,
-        f"The part of '{projection.source.name}' -> '{projection.target.name}' "
-        f"({n_edges:,} edges)",
+        f"The part of '{projection.source.name}' -> '{projection.target.name}' ({n_edges:,} edges)",
         ADVICE,
     )
     axes = projection.axes
     from_src = _marginals(source, [a.n_src for a in axes], [a.src_stride for a in axes])
     from_dst = _marginals(target, [a.n_dst for a in axes], [a.dst_stride for a in axes])
+    kept = [
+        src[axis.src] & dst[axis.dst]
+        for axis, src, dst in zip(axes, from_src, from_dst, strict=True)
+    ]
+    tap = projection.window_tap
     near = replace(
         projection,
-        axes=tuple(
-            _only(axis, src[axis.src] & dst[axis.dst])
-            for axis, src, dst in zip(axes, from_src, from_dst, strict=True)
-        ),
+        axes=tuple(_only(axis, pairs) for axis, pairs in zip(axes, kept, strict=True)),
+        window_tap=None if tap is None else tap[kept[0]],
     )
     picked = _Picked(near)
     for edges in graph.chunks([near], CHUNK_EDGES):

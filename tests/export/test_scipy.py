@@ -1,9 +1,13 @@
 """The sparse matrix, against one that scipy builds from the edges."""
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 from scipy import sparse
 
+import gpugraph as gg
+import gpugraph.export.scipy
 from tests.export.graphs import everything
 
 VIEWS = {
@@ -42,3 +46,26 @@ def test_npz_reads_back(graph, tmp_path):
     graph.write_npz(tmp_path / "net.npz")
     read = sparse.load_npz(tmp_path / "net.npz")
     assert (read != graph.to_scipy()).nnz == 0
+
+
+@pytest.mark.parametrize("smallest_block", [1, 2**9, 2**30])
+def test_every_way_gives_the_same_matrix(smallest_block, monkeypatch):
+    """Rows written in order, rows put in order by scipy, and the choice between them."""
+    image = keras.Input((9, 8, 4))
+    x = layers.Conv2D(6, 3, padding="same", strides=2, groups=2)(image)
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same")(x)
+    x = layers.Conv2DTranspose(3, 3, strides=2)(x)
+    x = layers.MaxPooling2D(2)(x)
+    x = layers.AveragePooling2D(2, padding="same")(x)
+    x = layers.Permute((3, 1, 2))(x)
+    x = layers.Dense(4)(x)
+    model = keras.Model(image, layers.Dense(4)(layers.Flatten()(x)))
+    graph = gg.from_keras(model)
+    monkeypatch.setattr(gpugraph.export.scipy, "SMALLEST_BLOCK", smallest_block)
+    src, dst, weight = graph.materialise("cpu")
+    shape = (graph.n_nodes, graph.n_nodes)
+    expected = sparse.coo_array((weight, (src, dst)), shape=shape).tocsr()
+    got = graph.to_scipy()
+    np.testing.assert_array_equal(got.indptr, expected.indptr)
+    np.testing.assert_array_equal(got.indices, expected.indices)
+    np.testing.assert_array_equal(got.data, expected.data)

@@ -1,0 +1,87 @@
+"""Writing files, against the writers of networkx, igraph and pyarrow."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import igraph
+import networkx as nx
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import gpugraph as gg
+from benchmarks.measure import Figures, extra_memory, side_by_side
+from benchmarks.models import cnn, vgg16_32
+from gpugraph.export.parquet import OPTIONS, ROW_GROUP_EDGES
+
+
+def run() -> Figures:
+    """Write GraphML and Parquet all ways."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {
+            "what": "files, from the factored graph against from ready graphs and columns",
+            "graphml": _graphml(Path(folder)),
+            "parquet": _parquet(Path(folder)),
+            "graphml_memory": _memory(Path(folder)),
+        }
+
+
+def _graphml(folder: Path) -> Figures:
+    graph = gg.from_keras(cnn())
+    ready = graph.to_networkx()
+    start = time.perf_counter()
+    nx.write_graphml_lxml(ready, folder / "networkx.graphml")
+    networkx_s = time.perf_counter() - start
+    in_igraph = igraph.Graph.from_networkx(ready)
+    del ready
+    ours, igraph_s = side_by_side(
+        lambda: graph.write_graphml(folder / "ours.graphml", overwrite=True),
+        lambda: in_igraph.write_graphml(str(folder / "igraph.graphml")),
+        repeats=3,
+    )
+    sizes = {n: (folder / f"{n}.graphml").stat().st_size for n in ("ours", "networkx", "igraph")}
+    return {
+        "edges": graph.n_edges,
+        "s": ours,
+        "M_edges_per_s": graph.n_edges / ours / 1e6,
+        "times_networkx": networkx_s / ours,
+        "times_igraph": igraph_s / ours,
+        "bytes_per_edge": {name: size / graph.n_edges for name, size in sizes.items()},
+    }
+
+
+def _parquet(folder: Path) -> Figures:
+    graph = gg.from_keras(vgg16_32()).between("block1_conv2", "block3_conv1")
+    table = pa.table(dict(zip(("src", "dst", "weight"), graph.materialise("cpu"), strict=True)))
+    columns = {"src": "DELTA_BINARY_PACKED", "dst": "DELTA_BINARY_PACKED"}
+
+    def pyarrow_same_options() -> None:
+        options = {**OPTIONS, "column_encoding": columns}
+        pq.write_table(table, folder / "same.parquet", row_group_size=ROW_GROUP_EDGES, **options)
+
+    def pyarrow_as_it_comes() -> None:
+        pq.write_table(table, folder / "plain.parquet")
+
+    def ours() -> None:
+        graph.write_parquet(folder / "ours.parquet", overwrite=True)
+
+    mine, same = side_by_side(ours, pyarrow_same_options, repeats=3)
+    again, plain = side_by_side(ours, pyarrow_as_it_comes, repeats=3)
+    size = sum(p.stat().st_size for p in (folder / "ours.parquet").rglob("*.parquet"))
+    return {
+        "edges": graph.n_edges,
+        "M_edges_per_s": graph.n_edges / mine / 1e6,
+        "rate_against_pyarrow_same_options": same / mine,
+        "rate_against_pyarrow_as_it_comes": plain / again,
+        "bytes_per_edge": size / graph.n_edges,
+        "pyarrow_bytes_per_edge": (folder / "plain.parquet").stat().st_size / graph.n_edges,
+    }
+
+
+def _memory(folder: Path) -> Figures:
+    """Memory that writing takes beyond the model, on ten times the edges of the comparison."""
+    graph = gg.from_keras(vgg16_32()).between("block1_conv2", "block2_conv1")
+    memory = extra_memory(lambda: graph.write_graphml(folder / "large.graphml"))
+    return {"edges": graph.n_edges, "extra_memory_MB": memory / 1e6}

@@ -1,0 +1,84 @@
+"""Times, peak memory, and the machine they belong to."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import psutil
+
+Figures = dict[str, Any]
+
+VERSIONS = ("numpy", "scipy", "networkx", "pyarrow", "keras", "tensorflow", "igraph")
+
+
+def seconds(function: Callable[[], object], repeats: int = 5) -> float:
+    """Return the median time of some runs after one that does not count."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def side_by_side(
+    ours: Callable[[], object], rival: Callable[[], object], repeats: int = 5
+) -> tuple[float, float]:
+    """Return the median times of two functions run in turn, so that a drift hits both."""
+    ours(), rival()
+    pairs = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        ours()
+        middle = time.perf_counter()
+        rival()
+        pairs.append((middle - start, time.perf_counter() - middle))
+    first, second = zip(*pairs, strict=True)
+    return statistics.median(first), statistics.median(second)
+
+
+def extra_memory(function: Callable[[], object]) -> int:
+    """Return by how many bytes the process grew at most while a function ran."""
+    process = psutil.Process()
+    before = peak = process.memory_info().rss
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.002):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        function()
+    finally:
+        done.set()
+        watcher.join()
+    return max(peak, process.memory_info().rss) - before
+
+
+def machine() -> Figures:
+    """Describe what the figures were measured on."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as info:
+            model = next(line.split(":")[1].strip() for line in info if "model name" in line)
+    except (OSError, StopIteration):
+        pass
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "memory_GB": round(psutil.virtual_memory().total / 1e9, 1),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        **{name: version(name) for name in VERSIONS},
+    }
