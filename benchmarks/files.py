@@ -15,6 +15,7 @@ import gpugraph as gg
 from benchmarks.measure import Figures, extra_memory, side_by_side
 from benchmarks.models import cnn, vgg16_32
 from gpugraph.export.parquet import OPTIONS, ROW_GROUP_EDGES
+from gpugraph.export.tables import edge_batch, edge_schema
 
 
 def run() -> Figures:
@@ -54,7 +55,9 @@ def _graphml(folder: Path) -> Figures:
 
 def _parquet(folder: Path) -> Figures:
     graph = gg.from_keras(vgg16_32()).between("block1_conv2", "block3_conv1")
-    table = pa.table(dict(zip(("src", "dst", "weight"), graph.materialise("cpu"), strict=True)))
+    schema = edge_schema(graph, parameters=False)
+    batches = (edge_batch(edges, schema) for edges in graph.chunks(graph.projections, 2**20))
+    table = pa.Table.from_batches(list(batches)).combine_chunks()
     columns = {"src": "DELTA_BINARY_PACKED", "dst": "DELTA_BINARY_PACKED"}
 
     def pyarrow_same_options() -> None:

@@ -13,11 +13,10 @@ from gpugraph.arrays import format_bytes, free_memory
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
-# Bytes per edge and node, as measured on files of convolutional networks: ids of seven digits
-# and weights of nine. Parquet's ids compress to almost nothing, its weights hardly at all.
-GRAPHML_EDGE, GRAPHML_NODE = 75, 150
-CSV_EDGE = 25
-PARQUET_EDGE = 6
+# Bytes per edge and node, as measured on files of convolutional networks (benchmarks/files.py).
+GRAPHML_EDGE, GRAPHML_NODE = 110, 250
+CSV_EDGE = 30
+PARQUET_EDGE = 3.7
 
 HEADER = ("population", "layer", "shape", "nodes", "edges in", "kinds", "activation")
 NUMERIC = (False, False, False, True, True, False, False)
