@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ def run() -> Figures:
 def _graphml(folder: Path) -> Figures:
     graph = gg.from_keras(cnn())
     ready = graph.to_networkx()
+    os.sync()
     start = time.perf_counter()
     nx.write_graphml_lxml(ready, folder / "networkx.graphml")
     networkx_s = time.perf_counter() - start
@@ -40,7 +42,7 @@ def _graphml(folder: Path) -> Figures:
     ours, igraph_s = side_by_side(
         lambda: graph.write_graphml(folder / "ours.graphml", overwrite=True),
         lambda: in_igraph.write_graphml(str(folder / "igraph.graphml")),
-        repeats=3,
+        before=os.sync,  # the others leave their files to be written later; we wait for ours
     )
     sizes = {n: (folder / f"{n}.graphml").stat().st_size for n in ("ours", "networkx", "igraph")}
     return {
@@ -56,7 +58,7 @@ def _graphml(folder: Path) -> Figures:
 def _parquet(folder: Path) -> Figures:
     graph = gg.from_keras(vgg16_32()).between("block1_conv2", "block3_conv1")
     schema = edge_schema(graph, parameters=False)
-    batches = (edge_batch(edges, schema) for edges in graph.chunks(graph.projections, 2**20))
+    batches = (edge_batch(edges, schema) for edges in graph.edges(chunk_edges=2**20, device="cpu"))
     table = pa.Table.from_batches(list(batches)).combine_chunks()
     columns = {"src": "DELTA_BINARY_PACKED", "dst": "DELTA_BINARY_PACKED"}
 
@@ -70,8 +72,8 @@ def _parquet(folder: Path) -> Figures:
     def ours() -> None:
         graph.write_parquet(folder / "ours.parquet", overwrite=True)
 
-    mine, same = side_by_side(ours, pyarrow_same_options, repeats=3)
-    again, plain = side_by_side(ours, pyarrow_as_it_comes, repeats=3)
+    mine, same = side_by_side(ours, pyarrow_same_options, 3, os.sync)
+    again, plain = side_by_side(ours, pyarrow_as_it_comes, 3, os.sync)
     size = sum(p.stat().st_size for p in (folder / "ours.parquet").rglob("*.parquet"))
     return {
         "edges": graph.n_edges,

@@ -30,19 +30,24 @@ def seconds(function: Callable[[], object], repeats: int = 5) -> float:
 
 
 def side_by_side(
-    ours: Callable[[], object], rival: Callable[[], object], repeats: int = 5
+    ours: Callable[[], object],
+    rival: Callable[[], object],
+    repeats: int = 5,
+    before: Callable[[], object] = lambda: None,
 ) -> tuple[float, float]:
-    """Return the median times of two functions run in turn, so that a drift hits both."""
-    ours(), rival()
-    pairs = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        ours()
-        middle = time.perf_counter()
-        rival()
-        pairs.append((middle - start, time.perf_counter() - middle))
-    first, second = zip(*pairs, strict=True)
-    return statistics.median(first), statistics.median(second)
+    """Return the median times of two functions run in turn, so that a drift hits both.
+
+    ``before`` runs, untimed, ahead of each: what one leaves behind must not cost the other.
+    """
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(repeats + 1):  # the first does not count
+        for function, counted in zip((ours, rival), times, strict=True):
+            before()
+            start = time.perf_counter()
+            function()
+            if turn:
+                counted.append(time.perf_counter() - start)
+    return statistics.median(times[0]), statistics.median(times[1])
 
 
 def extra_memory(function: Callable[[], object]) -> int:

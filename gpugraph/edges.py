@@ -287,6 +287,35 @@ class _Sum:
         self._xp.add(shift[:, None], self.inner[None, columns], out=rows)
 
 
+def chunks(
+    ranges: Sequence[tuple[Projection, int, int]],
+    chunk_edges: int,
+    dtype: np.dtype,
+    xp: ModuleType = np,
+) -> Iterator[Edges]:
+    """Make ranges of projections' edges (first, and one past the last), chunk by chunk.
+
+    Parameters
+    ----------
+    ranges : sequence of (Projection, int, int)
+    chunk_edges : int
+        Most edges in a chunk; a chunk holds edges of one range.
+    dtype : numpy.dtype
+        Of the node ids.
+    xp : module
+        numpy or cupy.
+    """
+    largest = max((stop - start for _, start, stop in ranges), default=0)
+    buffers: dict[np.dtype, Buffers] = {}
+    for projection, first, last in ranges:
+        maker, weights = EdgeMaker(projection, dtype, xp), projection.weight_dtype
+        if weights not in buffers:
+            buffers[weights] = Buffers(min(chunk_edges, largest), (dtype, dtype, weights), xp)
+        for start in range(first, last, chunk_edges):
+            stop = min(start + chunk_edges, last)
+            yield maker.make(start, stop, buffers[weights].take(stop - start))
+
+
 def _split(axes: tuple[Axis, ...], row_edges: int) -> int:
     """Return how many leading axes are outer: the rest makes rows of about ``row_edges``."""
     split, row = len(axes), 1

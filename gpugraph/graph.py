@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from gpugraph.arrays import (
     namespace_of,
     require_memory,
 )
-from gpugraph.edges import Buffers, Edgelist, EdgeMaker, Edges
+from gpugraph.edges import Edgelist, EdgeMaker, Edges, chunks
 from gpugraph.errors import SelectionError
 from gpugraph.export.files import Progress, no_progress
 from gpugraph.population import Population, Tensor
@@ -200,22 +200,8 @@ class NeuronGraph:
             populations = [populations]
         names = None if populations is None else {self.population(n).name for n in populations}
         chosen = [p for p in self.projections if names is None or p.target.name in names]
-        return self.chunks(chosen, chunk_edges, xp)
-
-    def chunks(
-        self, projections: Sequence[Projection], chunk_edges: int, xp: ModuleType = np
-    ) -> Iterator[Edges]:
-        """Make the edges of these projections, chunk by chunk, with numpy or cupy."""
-        ids = self.index_dtype
-        largest = max((p.n_edges for p in projections), default=0)
-        buffers: dict[np.dtype, Buffers] = {}
-        for projection in projections:
-            maker, dtype = EdgeMaker(projection, ids, xp), projection.weight_dtype
-            if dtype not in buffers:
-                buffers[dtype] = Buffers(min(chunk_edges, largest), (ids, ids, dtype), xp)
-            for start in range(0, projection.n_edges, chunk_edges):
-                stop = min(start + chunk_edges, projection.n_edges)
-                yield maker.make(start, stop, buffers[dtype].take(stop - start))
+        ranges = [(p, 0, p.n_edges) for p in chosen]
+        return chunks(ranges, chunk_edges, self.index_dtype, xp)
 
     def materialise(self, device: Device = "auto") -> Edgelist:
         """Make all edges at once, in memory, in the order of `edges`.

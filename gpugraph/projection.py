@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -14,7 +14,7 @@ import numpy as np
 
 from gpugraph.arrays import Array, index_dtype, namespace_of, strided
 from gpugraph.axes import Axis, Run
-from gpugraph.edges import EdgeMaker, Edges
+from gpugraph.edges import EdgeMaker, Edges, chunks
 from gpugraph.population import Population, Reduce
 
 Kind = Literal["weight", "scale", "choice", "mean", "copy", "dynamic"]
@@ -97,6 +97,10 @@ class Projection:
         """
         stop = self.n_edges if stop is None else min(stop, self.n_edges)
         return self._maker(xp, dtype).make(min(start, stop), stop, out)
+
+    def chunks(self, chunk_edges: int, dtype: np.dtype) -> Iterator[Edges]:
+        """Make all edges with numpy, chunk by chunk, with node ids of this type."""
+        return chunks([(self, 0, self.n_edges)], chunk_edges, dtype)
 
     def parameter(self, start: int, stop: int) -> np.ndarray:
         """Flat kernel index of edges ``start:stop`` (int64); -1 where there is no kernel."""

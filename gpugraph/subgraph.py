@@ -10,7 +10,7 @@ import numpy as np
 
 from gpugraph.arrays import free_memory, require_memory, strided
 from gpugraph.axes import Axis, listed
-from gpugraph.edges import Edges
+from gpugraph.edges import Edges, chunks
 from gpugraph.errors import GraphTooLargeError, SelectionError
 from gpugraph.population import Population
 from gpugraph.projection import Projection
@@ -65,7 +65,7 @@ def threshold(graph: NeuronGraph, least: float) -> NeuronGraph:
     kept = []
     for projection in graph.projections:
         picked = _Picked(projection)
-        for edges in graph.chunks([projection], CHUNK_EDGES):
+        for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
             if not _largest(edges) < least:
                 picked.add(edges, np.abs(edges.weight) >= least)
         kept.append(picked.projection())
@@ -84,7 +84,7 @@ def strongest(graph: NeuronGraph, k: int) -> NeuronGraph:
         floor, ties = _floor(graph, projections, k)
         for projection in projections:
             picked = _Picked(projection)
-            for edges in graph.chunks([projection], CHUNK_EDGES):
+            for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
                 if _largest(edges) < floor:
                     continue
                 strength = np.abs(edges.weight)
@@ -103,7 +103,8 @@ def _floor(graph: NeuronGraph, projections: Sequence[Projection], k: int) -> tup
         return -1.0, 0
     require_memory(16 * k, f"Picking {k:,} edges", ADVICE)
     top = np.zeros(0)
-    for edges in graph.chunks(projections, CHUNK_EDGES):
+    ranges = [(p, 0, p.n_edges) for p in projections]
+    for edges in chunks(ranges, CHUNK_EDGES, graph.index_dtype):
         least = top.min() if len(top) == k else 0.0
         if _largest(edges) <= least and len(top) == k:
             continue
@@ -209,7 +210,7 @@ def _restricted(
         window_tap=None if tap is None else tap[kept[0]],
     )
     picked = _Picked(near)
-    for edges in graph.chunks([near], CHUNK_EDGES):
+    for edges in near.chunks(CHUNK_EDGES, graph.index_dtype):
         src, dst = edges.src - projection.source.offset, edges.dst - projection.target.offset
         picked.add(edges, source[src] & target[dst])
     found = picked.projection(listed_always=True)

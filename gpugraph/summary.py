@@ -188,7 +188,7 @@ def summarise(graph: NeuronGraph) -> Summary:
         file_bytes={
             "GraphML": GRAPHML_EDGE * graph.n_edges + GRAPHML_NODE * graph.n_nodes,
             "CSV": CSV_EDGE * graph.n_edges,
-            "Parquet": PARQUET_EDGE * graph.n_edges,
+            "Parquet": round(PARQUET_EDGE * graph.n_edges),
         },
         free_memory=free_memory(),
     )

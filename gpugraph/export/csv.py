@@ -46,7 +46,7 @@ def write_csv(
             open_output(edges_to) as sink,
             pyarrow.csv.CSVWriter(sink, _plain(schema)) as writer,
         ):
-            for edges in graph.chunks(graph.projections, CHUNK_EDGES):
+            for edges in graph.edges(chunk_edges=CHUNK_EDGES, device="cpu"):
                 writer.write(edge_batch(edges, schema).cast(_plain(schema)))
                 progress(len(edges))
 

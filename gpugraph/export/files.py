@@ -51,8 +51,6 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool, least_bytes: int)
         least_bytes //= 20  # what compression makes of the most repetitive graphs
     with _new(path, overwrite, least_bytes) as partial:
         yield partial
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
 
 
 def is_compressed(path: Path) -> bool:
@@ -99,6 +97,7 @@ def _new(path: Path, overwrite: bool, least_bytes: int) -> Iterator[Path]:
     _remove(partial)
     try:
         yield partial
+        _flush(partial)
         _replace(partial, path)
     except OSError as error:
         if isinstance(error, OutputError):
@@ -124,6 +123,13 @@ def check_output(path: str | os.PathLike[str], overwrite: bool) -> None:
         raise OutputError(f"Cannot write '{path}': there is no folder '{path.parent}'.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"Cannot write '{path}': folder '{path.parent}' is not writable.")
+
+
+def _flush(partial: Path) -> None:
+    """Have the disk hold every byte before the name does: a power cut must not leave a stump."""
+    for file in [partial] if partial.is_file() else partial.rglob("*.*"):
+        with open(file, "rb+") as opened:
+            os.fsync(opened.fileno())
 
 
 def _replace(partial: Path, path: Path) -> None:

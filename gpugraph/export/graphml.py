@@ -131,7 +131,7 @@ def _edges(
     if parameters:
         pieces[3:] = ['<data key="p">', '<data key="t">', last]
     weight, rows = _WeightFields(projection), Rows(pieces)
-    for edges in graph.chunks([projection], CHUNK_EDGES):
+    for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
         columns = [
             source[edges.src - projection.source.offset],
             target[edges.dst - projection.target.offset],

@@ -70,7 +70,7 @@ def _add_edges(built: nx.DiGraph, graph: NeuronGraph, parameters: bool) -> None:
         pair = (projection.source.name, projection.target.name)
         parallel, kind = pair in seen or projection.is_listed, projection.kind
         seen.add(pair)
-        for edges in graph.chunks([projection], CHUNK_EDGES):
+        for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
             columns = [column.tolist() for column in edges]
             if parameters:
                 columns += [edges.parameter.tolist(), edges.tap.tolist()]
@@ -87,7 +87,7 @@ def _add_edges(built: nx.DiGraph, graph: NeuronGraph, parameters: bool) -> None:
 def _add_parallel_edges(built: nx.MultiDiGraph, graph: NeuronGraph, parameters: bool) -> None:
     """Add every edge, parallel ones beside each other."""
     for projection in graph.projections:
-        for edges in graph.chunks([projection], CHUNK_EDGES):
+        for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
             columns = [column.tolist() for column in edges]
             if parameters:
                 columns += [edges.parameter.tolist(), edges.tap.tolist()]

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gpugraph.edges import chunks
 from gpugraph.export.files import Progress, new_folder, no_progress
 from gpugraph.export.tables import edge_batch, edge_schema, node_batches, node_schema
+from gpugraph.projection import Projection
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
 ROW_GROUP_EDGES = 2**20
-# Below cuDF's limit of 2**31 rows, and small enough for a worker or a GPU to read one whole.
-PART_EDGES = 2**26
+# Files of about 60 MB: enough of them to share among cores, few enough to open.
+PART_EDGES = 2**24
+MOST_THREADS = 8
 # A convolution's edges repeat their weights and compress to this little.
 LEAST_BYTES_PER_EDGE = 0.1
 # Ids rise in even steps: differences take half the space and time of pyarrow's default.
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "compression": "zstd",
     "use_dictionary": ["kind"],
     "column_encoding": dict.fromkeys(("src", "dst", "parameter", "tap"), "DELTA_BINARY_PACKED"),
 }
+
+Part = list[tuple[Projection, int, int]]  # ranges of projections' edges
 
 
 def write_parquet(
@@ -37,59 +43,71 @@ def write_parquet(
     parameters: bool = False,
     progress: Progress = no_progress,
 ) -> None:
-    """Write nodes and edges as Parquet; see `NeuronGraph.write_parquet`."""
+    """Write nodes and edges as Parquet; see `NeuronGraph.write_parquet`.
+
+    Any range of edges can be made on its own, so the parts are made and written in parallel.
+    """
     least = int(graph.n_edges * LEAST_BYTES_PER_EDGE)
+    schema = edge_schema(graph, parameters)
+    turn = Lock()
+
+    def report(n_edges: int) -> None:
+        with turn:
+            progress(n_edges)
+
     with new_folder(folder, overwrite=overwrite, least_bytes=least) as to:
         with pq.ParquetWriter(to / "nodes.parquet", node_schema(graph)) as nodes:
             for batch in node_batches(graph):
                 nodes.write_batch(batch)
         (to / "edges").mkdir()
-        schema = edge_schema(graph, parameters)
-        with _Parts(to / "edges", schema) as parts:
-            for group in _row_groups(graph, schema):
-                parts.write(group)
-                progress(group.num_rows)
+        threads = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+        try:
+            written = [
+                threads.submit(
+                    _write_part, graph, part, to / "edges" / f"part-{i:05}.parquet", schema, report
+                )
+                for i, part in enumerate(_parts(graph))
+            ]
+            for part_written in written:
+                part_written.result()
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
-def _row_groups(graph: NeuronGraph, schema: pa.Schema) -> Iterator[pa.Table]:
-    """Yield all edges in tables of about a row group, however small the projections are."""
-    batches: list[pa.RecordBatch] = []
-    for edges in graph.chunks(graph.projections, ROW_GROUP_EDGES):
-        batches.append(edge_batch(edges, schema))
-        if sum(len(batch) for batch in batches) >= ROW_GROUP_EDGES:
-            yield pa.Table.from_batches(batches)
-            batches = []
-    yield pa.Table.from_batches(batches, schema)
+def _parts(graph: NeuronGraph) -> list[Part]:
+    """Cut all edges, in their order, into parts of `PART_EDGES`; at least one."""
+    parts: list[Part] = [[]]
+    room = PART_EDGES
+    for projection in graph.projections:
+        start = 0
+        while start < projection.n_edges:
+            if not room:
+                parts.append([])
+                room = PART_EDGES
+            stop = min(start + room, projection.n_edges)
+            parts[-1].append((projection, start, stop))
+            room -= stop - start
+            start = stop
+    return parts
 
 
-class _Parts:
-    """Writes tables to ``part-00000.parquet``, ``part-00001.parquet`` ... of bounded size."""
-
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
-        self._folder, self._schema = folder, schema
-        self._n_parts = self._n_edges = 0
-        self._writer = self._next()
-
-    def __enter__(self) -> _Parts:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
-
-    def _next(self) -> pq.ParquetWriter:
-        path = self._folder / f"part-{self._n_parts:05}.parquet"
-        options = {**OPTIONS, "column_encoding": _known(OPTIONS["column_encoding"], self._schema)}
-        return pq.ParquetWriter(path, self._schema, **options)
-
-    def write(self, table: pa.Table) -> None:
-        if self._n_edges + table.num_rows > PART_EDGES:
-            self._writer.close()
-            self._n_parts, self._n_edges = self._n_parts + 1, 0
-            self._writer = self._next()
-        self._writer.write_table(table, row_group_size=2 * ROW_GROUP_EDGES)
-        self._n_edges += table.num_rows
+def _write_part(
+    graph: NeuronGraph, part: Part, path: Path, schema: pa.Schema, report: Progress
+) -> None:
+    """Write one part, in row groups of about `ROW_GROUP_EDGES` however small projections are."""
+    encoding = {k: v for k, v in OPTIONS["column_encoding"].items() if k in schema.names}
+    with pq.ParquetWriter(path, schema, **{**OPTIONS, "column_encoding": encoding}) as writer:
+        batches: list[pa.RecordBatch] = []
+        for edges in chunks(part, ROW_GROUP_EDGES, graph.index_dtype):
+            batches.append(edge_batch(edges, schema))
+            if sum(map(len, batches)) >= ROW_GROUP_EDGES:
+                _write_group(writer, batches, report)
+                batches = []
+        if batches:
+            _write_group(writer, batches, report)
 
 
-def _known(by_column: Any, schema: pa.Schema) -> dict[str, str]:
-    """Keep the settings of columns that the schema has."""
-    return {name: value for name, value in by_column.items() if name in schema.names}
+def _write_group(writer: pq.ParquetWriter, batches: list[pa.RecordBatch], report: Progress) -> None:
+    table = pa.Table.from_batches(batches)
+    writer.write_table(table, row_group_size=table.num_rows)
+    report(table.num_rows)
