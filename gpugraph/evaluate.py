@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugraph.apply import JOIN, NEUTRAL
 from gpugraph.errors import ModelError, ShapeError
 from gpugraph.population import Population
-from gpugraph.projection import JOIN, NEUTRAL, Projection
+from gpugraph.projection import Projection
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph

@@ -21,7 +21,8 @@ from gpugraph.edges import Edgelist, EdgeMaker, Edges, chunks
 from gpugraph.errors import SelectionError
 from gpugraph.export.files import Progress, no_progress
 from gpugraph.population import Population, Tensor
-from gpugraph.projection import Projection, Weight
+from gpugraph.projection import Projection
+from gpugraph.views import Weight
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.arrays import free_memory, require_memory, strided
+from gpugraph.arrays import free_memory, require_memory
 from gpugraph.axes import Axis, listed
 from gpugraph.edges import Edges, chunks
 from gpugraph.errors import GraphTooLargeError, SelectionError
@@ -196,17 +196,19 @@ def _restricted(
         f"The part of '{projection.source.name}' -> '{projection.target.name}' ({n_edges:,} edges)",
         ADVICE,
     )
-    axes = projection.axes
-    from_src = _marginals(source, [a.n_src for a in axes], [a.src_stride for a in axes])
-    from_dst = _marginals(target, [a.n_dst for a in axes], [a.dst_stride for a in axes])
     kept = [
         src[axis.src] & dst[axis.dst]
-        for axis, src, dst in zip(axes, from_src, from_dst, strict=True)
+        for axis, src, dst in zip(
+            projection.axes,
+            _marginals(projection.source_view(source)),
+            _marginals(projection.target_view(target)),
+            strict=True,
+        )
     ]
     tap = projection.window_tap
     near = replace(
         projection,
-        axes=tuple(_only(axis, pairs) for axis, pairs in zip(axes, kept, strict=True)),
+        axes=tuple(_only(axis, pairs) for axis, pairs in zip(projection.axes, kept, strict=True)),
         window_tap=None if tap is None else tap[kept[0]],
     )
     picked = _Picked(near)
@@ -226,11 +228,10 @@ def _restricted(
     return replace(found, axes=(axis,))
 
 
-def _marginals(mask: np.ndarray, sizes: list[int], strides: list[int]) -> list[np.ndarray]:
-    """Return, per axis, at which positions any node is marked."""
-    view = strided(mask, sizes, strides)
-    dims = range(len(sizes))
-    return [view.any(axis=tuple(d for d in dims if d != i)) for i in dims]
+def _marginals(marked: np.ndarray) -> list[Any]:
+    """Return, per dimension, at which positions any node is marked."""
+    dims = range(marked.ndim)
+    return [marked.any(axis=tuple(d for d in dims if d != i)) for i in dims]
 
 
 def _only(axis: Axis, pairs: np.ndarray) -> Axis:

@@ -14,7 +14,8 @@ from gpugraph.arrays import require_memory
 from gpugraph.axes import Axis
 from gpugraph.edges import EdgeMaker, outer_sum
 from gpugraph.export.files import Progress, new_file, no_progress
-from gpugraph.projection import Projection, Weight, weight_view
+from gpugraph.projection import Projection
+from gpugraph.views import Weight, weight_view
 
 if TYPE_CHECKING:
     from scipy import sparse

@@ -28,12 +28,27 @@ def average_pooling(call: Conversion) -> Tensor:
     """Every input of the window, weight 1 / number of inputs in reach (`mean`)."""
     layout = Layout.of(call.layer)
     target = call.population(channels_first=layout.channels_first)
+    windows = _windows(call, layout, target)
+    _refuse_replicated_borders(call, windows)
     axes = [
         replace(axis, gain=1 / np.bincount(axis.dst, minlength=axis.n_dst)[axis.dst])
-        for axis in _windows(call, layout, target)
+        for axis in windows
     ]
     call.project(call.source, target, [*axes, _channels(call, layout, target)], kind="mean")
     return target
+
+
+def _refuse_replicated_borders(call: Conversion, windows: list[Axis]) -> None:
+    """Refuse padded averages on torch, where Keras repeats the border instead of leaving it out."""
+    import keras
+
+    sizes = zip(windows, call.layer.pool_size, strict=True)
+    padded = any(len(axis) < axis.n_dst * size for axis, size in sizes)
+    if padded and keras.config.backend() == "torch":
+        raise call.unsupported(
+            'with the torch backend, padding="same" averages repeated border values; with '
+            "KERAS_BACKEND=tensorflow or jax it averages what is inside"
+        )
 
 
 @converts("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D")

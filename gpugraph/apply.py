@@ -1,0 +1,226 @@
+"""Values sent along a projection's edges without making them."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpugraph.arrays import Array, namespace_of
+from gpugraph.axes import Axis, Run
+from gpugraph.population import Reduce
+from gpugraph.views import Weight, gain_view, weight_view
+
+if TYPE_CHECKING:
+    from gpugraph.projection import Projection
+
+NEUTRAL: dict[Reduce, float] = {"sum": 0.0, "max": -np.inf, "min": np.inf, "product": 1.0}
+
+
+def _add(xp: ModuleType, into: Array, values: Array) -> None:
+    into += values
+
+
+def _maximum(xp: ModuleType, into: Array, values: Array) -> None:
+    into[...] = xp.maximum(into, values)
+
+
+def _minimum(xp: ModuleType, into: Array, values: Array) -> None:
+    into[...] = xp.minimum(into, values)
+
+
+def _multiply(xp: ModuleType, into: Array, values: Array) -> None:
+    into *= values
+
+
+JOIN = {"sum": _add, "max": _maximum, "min": _minimum, "product": _multiply}
+
+REDUCTION = {
+    "sum": lambda xp: xp.sum,
+    "max": lambda xp: xp.max,
+    "min": lambda xp: xp.min,
+    "product": lambda xp: xp.prod,
+}
+
+
+def apply(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
+    """Send a batch of values along the edges; see `Projection.apply`."""
+    if projection.is_listed:
+        return _apply_listed(projection, x, weight, reduce)
+    if reduce != "sum" and not _is_uniform(projection, weight):
+        return _apply_runs(projection, x, weight, reduce)
+    if weight in ("positive", "negative") and projection.has_negative_gain:
+        signed, magnitude = (_apply_axes(projection, x, w, "sum") for w in ("weight", "magnitude"))
+        return (magnitude + signed if weight == "positive" else magnitude - signed) / 2
+    if weight == "negative" and projection.kernel is None:
+        return namespace_of(x).zeros((len(x), projection.target.size), x.dtype)
+    return _apply_axes(projection, x, weight, reduce)
+
+
+def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
+    """`apply` for an outer product: fold the axes without taps, then go through the taps.
+
+    Exact for sums, and for joining values that no weight changes on their way. Each axis is
+    one dimension of the three strided views: source, target and kernel.
+    """
+    xp = namespace_of(x)
+    values = projection.source_view(x)
+    for i, axis in enumerate(projection.axes):
+        if not axis.is_tapped or weight is None:
+            values = _fold(values, i + 1, axis, weight, reduce)
+    y = xp.full((len(x), projection.target.size), NEUTRAL[reduce], x.dtype)
+    target = projection.target_view(y)
+    if projection.kernel is None or weight is None:
+        JOIN[reduce](xp, target, values)
+        return y
+    kernel = projection.kernel_view(xp.asarray(weight_view(projection.kernel, weight)))
+    _add_taps(projection, values, kernel, target, weight)
+    return y
+
+
+def _add_taps(
+    projection: Projection, values: Array, kernel: Array, target: Array, weight: Weight
+) -> None:
+    """One product per combination of window taps, on slices of the views."""
+    xp = namespace_of(values)
+    windows = [i for i, a in enumerate(projection.axes) if a.is_tapped and a.kind == "window"]
+    whole = slice(None)
+    for runs in product(*(projection.axes[i].runs for i in windows)):
+        src, dst, tap = ([whole] * len(projection.axes) for _ in range(3))
+        for i, run in zip(windows, runs, strict=True):
+            src[i], dst[i], tap[i] = run.src, run.dst, slice(run.tap, run.tap + 1)
+        part = values[(whole, *src)]
+        for i, run in zip(windows, runs, strict=True):
+            gain = _run_gain(projection.axes[i], run, weight)
+            if gain is not None:
+                part = part * along(xp.asarray(gain.astype(part.dtype)), i + 1, part.ndim)
+            if _length(run.dst) < part.shape[i + 1]:
+                part = part.sum(axis=i + 1, keepdims=True)
+        into, taps = target[(whole, *dst)], kernel[tuple(tap)]
+        if any(a.is_tapped and a.kind == "fan_in" for a in projection.axes):
+            _add_contraction(projection.axes, part, taps, into)
+        else:
+            into += part * taps.astype(part.dtype, copy=False)
+
+
+def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
+    """`apply` where every edge must be weighed before values are joined: run by run."""
+    xp = namespace_of(x)
+    axes, whole = projection.axes, slice(None)
+    values = projection.source_view(x)
+    y = xp.full((len(x), projection.target.size), NEUTRAL[reduce], x.dtype)
+    target = projection.target_view(y)
+    kernel = projection.kernel_view(xp.asarray(projection.weights))
+    stepped = [
+        i for i, a in enumerate(axes) if a.kind in ("fan_in", "window") or a.gain is not None
+    ]
+    for runs in product(*(axes[i].runs for i in stepped)):
+        src, dst, tap = ([whole] * len(axes) for _ in range(3))
+        for i, run in zip(stepped, runs, strict=True):
+            src[i], dst[i] = run.src, run.dst
+            tap[i] = slice(run.tap, run.tap + 1) if axes[i].is_tapped else whole
+        weights = kernel[tuple(tap)]
+        for i, run in zip(stepped, runs, strict=True):
+            gain = _run_gain(axes[i], run, "weight")
+            if gain is not None:
+                weights = weights * along(xp.asarray(gain), i, weights.ndim)
+        part = values[(whole, *src)] * weight_view(weights, weight).astype(x.dtype, copy=False)
+        for i, run in zip(stepped, runs, strict=True):
+            if _length(run.dst) < part.shape[i + 1]:
+                part = REDUCTION[reduce](xp)(part, axis=i + 1, keepdims=True)
+        JOIN[reduce](xp, target[(whole, *dst)], part)
+    return y
+
+
+def _apply_listed(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
+    """`apply` for edges picked one by one."""
+    xp = namespace_of(x)
+    axis = projection.axes[0]
+    src, dst = xp.asarray(axis.src), xp.asarray(axis.dst)
+    values = x[:, src]
+    if weight is not None:
+        values = values * xp.asarray(weight_view(projection.listed_weight, weight).astype(x.dtype))
+    y = xp.full((len(x), projection.target.size), NEUTRAL[reduce], x.dtype)
+    scatter = {"sum": xp.add, "max": xp.maximum, "min": xp.minimum, "product": xp.multiply}
+    for row, value in zip(y, values, strict=True):
+        scatter[reduce].at(row, dst, value)
+    return y
+
+
+def _is_uniform(projection: Projection, weight: Weight) -> bool:
+    """Whether every edge weighs 1 in this view."""
+    has_gain = any(axis.gain is not None for axis in projection.axes)
+    return weight is None or (weight != "negative" and projection.kernel is None and not has_gain)
+
+
+def _fold(values: Array, dim: int, axis: Axis, weight: Weight, reduce: Reduce) -> Array:
+    """Take one dimension from source positions to target positions along an axis without taps."""
+    if axis.kind in ("one_to_one", "fan_out") and axis.gain is None:
+        return values  # a fan-out's single position broadcasts to all targets
+    xp = namespace_of(values)
+    if axis.kind == "fan_in" and axis.gain is None:
+        return REDUCTION[reduce](xp)(values, axis=dim, keepdims=True)
+    shape = list(values.shape)
+    shape[dim] = axis.n_dst
+    folded = xp.full(shape, NEUTRAL[reduce], values.dtype)
+    before = (slice(None),) * dim
+    for run in axis.runs:
+        part = values[(*before, run.src)]
+        gain = _run_gain(axis, run, weight)
+        if gain is not None:
+            part = part * along(xp.asarray(gain.astype(values.dtype)), dim, values.ndim)
+        if _length(run.dst) == 1 and part.shape[dim] > 1:
+            part = REDUCTION[reduce](xp)(part, axis=dim, keepdims=True)
+        JOIN[reduce](xp, folded[(*before, run.dst)], part)
+    return folded
+
+
+def _run_gain(axis: Axis, run: Run, weight: Weight) -> np.ndarray | None:
+    """Gains of one run of an axis."""
+    gain = gain_view(axis.by_tap, weight)
+    return None if gain is None else gain[run.pairs]
+
+
+def along(values: Array, dim: int, ndim: int) -> Array:
+    """Shape a vector so that it broadcasts along one dimension of ``ndim``."""
+    return values.reshape([-1 if i == dim else 1 for i in range(ndim)])
+
+
+def _length(positions: slice) -> int:
+    """Number of positions in a run's slice."""
+    stop = -1 if positions.stop is None else positions.stop
+    return len(range(positions.start, stop, positions.step or 1))
+
+
+def _add_contraction(axes: tuple[Axis, ...], x: Array, kernel: Array, y: Array) -> None:
+    """Add ``sum over fan-in of x * kernel`` to ``y`` by matrix products.
+
+    Dimension 0 of x and y is the batch, dimension ``i + 1`` is axis i; the kernel has no batch.
+    """
+    xp = namespace_of(x)
+    roles: dict[str, list[int]] = {"stack": [], "row": [], "in": [], "out": []}
+    for i, axis in enumerate(axes):
+        role = {"fan_in": "in", "fan_out": "out", "one_to_one": "stack"}.get(axis.kind, "row")
+        roles[role if axis.is_tapped else "row"].append(i)
+    stack, row, fan_in, fan_out = roles["stack"], roles["row"], roles["in"], roles["out"]
+    rows = [0, *(i + 1 for i in row)]
+    stacks = [i + 1 for i in stack]
+    ins, outs = [i + 1 for i in fan_in], [i + 1 for i in fan_out]
+
+    left = x.transpose(*stacks, *rows, *ins, *outs)
+    right = kernel.transpose(*stack, *row, *fan_in, *fan_out)
+    lead, made = left.shape[: len(stacks) + len(rows)], right.shape[len(axes) - len(outs) :]
+    n_in = prod(right.shape[len(stack) + len(row) :][: len(ins)])
+    left = left.reshape(*lead, n_in)
+    right = right.reshape(*right.shape[: len(stack)], *[1] * (len(rows) - 1), n_in, prod(made))
+    out = xp.matmul(_ready(left), _ready(right.astype(left.dtype, copy=False)))
+    into = y.transpose(*stacks, *rows, *outs, *ins)
+    into += out.reshape(*lead, *made, *[1] * len(ins))
+
+
+def _ready(matrices: Array) -> Array:
+    """Return matrices that BLAS takes as they are; numpy multiplies others in a slow loop."""
+    return matrices if matrices.itemsize in matrices.strides[-2:] else matrices.copy()
