@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     )
     from gpugraph.evaluate import Verification
     from gpugraph.graph import NeuronGraph
+    from gpugraph.layer_call import LayerCall
     from gpugraph.population import Activation, Population, Tensor
     from gpugraph.projection import Projection
     from gpugraph.registry import converts, supported_layers
-    from gpugraph.topology import LayerCall, Topology
+    from gpugraph.topology import Topology
 
 __version__ = "0.1.0"
 
@@ -57,7 +58,8 @@ _HOMES = {
     "population": ["Activation", "Population", "Tensor"],
     "projection": ["Projection"],
     "registry": ["converts", "supported_layers"],
-    "topology": ["LayerCall", "Topology", "topology"],
+    "layer_call": ["LayerCall"],
+    "topology": ["Topology", "topology"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

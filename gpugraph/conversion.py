@@ -10,9 +10,9 @@ import numpy as np
 
 from gpugraph.axes import Axis, fan_out, one_to_one
 from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
+from gpugraph.layer_call import LayerCall
 from gpugraph.population import LINEAR, Activation, Population, Reduce, Tensor, strides
 from gpugraph.projection import Kind, Projection
-from gpugraph.topology import LayerCall
 
 
 @dataclass

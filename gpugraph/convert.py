@@ -8,10 +8,12 @@ from typing import Any
 from gpugraph.conversion import Conversion, Draft
 from gpugraph.errors import ShapeError, UnsupportedLayerError
 from gpugraph.graph import NeuronGraph
+from gpugraph.input_shape import InputShape
+from gpugraph.layer_call import LayerCall, TensorRef
 from gpugraph.models import load_model
 from gpugraph.population import Tensor
 from gpugraph.registry import find_converter
-from gpugraph.topology import InputShape, LayerCall, TensorRef, topology
+from gpugraph.topology import topology
 
 
 def from_keras(

@@ -3,8 +3,8 @@ import pytest
 
 import gpugraph as gg
 from gpugraph.conversion import Draft
+from gpugraph.layer_call import LayerCall
 from gpugraph.population import Tensor
-from gpugraph.topology import LayerCall
 
 
 def conversion(output_shape, *shapes, channels_first=False, **options):

@@ -5,7 +5,7 @@ import pytest
 from keras import layers
 
 import gpugraph as gg
-from gpugraph.topology import TensorRef
+from gpugraph.layer_call import TensorRef
 from tests import models
 
 

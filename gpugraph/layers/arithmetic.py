@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from gpugraph.conversion import Conversion
+from gpugraph.layer_call import TensorRef
 from gpugraph.layers.merging import merge
 from gpugraph.layers.weights import array
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
-from gpugraph.topology import TensorRef
 
 
 @converts("ops.Add", "ops.Subtract", "ops.Multiply", "ops.Maximum", "ops.Minimum")

@@ -1,0 +1,196 @@
+"""Keras's own graph of a model, opened into one list of layer calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
+from gpugraph.input_shape import check_shape, shape_of
+from gpugraph.layer_call import LayerCall, Shape, TensorRef, shapes_text, substitute
+
+
+class Expansion:
+    """Collects layer calls while opening nested models."""
+
+    def __init__(self) -> None:
+        self.calls: list[LayerCall] = []
+        self._specs: dict[TensorRef, Any] = {}
+        self._given: dict[str, int] = {}
+
+    def add_inputs(self, function: Any, shapes: Sequence[Shape]) -> list[TensorRef]:
+        """Add the input layers of a function, each of the shape given."""
+        import keras
+
+        refs = []
+        for tensor, shape in zip(function.inputs, shapes, strict=True):
+            layer = tensor._keras_history.operation
+            name = self._unique(layer.name)
+            call = LayerCall(name, type(layer).__name__, layer, (), {}, (), (), (shape,), 0)
+            self._add(call, [keras.KerasTensor((None, *shape), dtype=tensor.dtype)])
+            refs.append(TensorRef(name, 0))
+        return refs
+
+    def expand(self, function: Any, inputs: Sequence[TensorRef], prefix: str) -> list[TensorRef]:
+        """Add the calls of a function fed by these tensors; return where its outputs are."""
+        import keras
+
+        known = {id(t): ref for t, ref in zip(function.inputs, inputs, strict=True)}
+        uses = _uses(function)
+        for depth in sorted(function._nodes_by_depth, reverse=True):
+            for node in function._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                arguments = (node.arguments.args, node.arguments.kwargs)
+                args, kwargs = keras.tree.map_structure(lambda x: known.get(id(x), x), arguments)
+                refs = [known[id(t)] for t in node.arguments.keras_tensors]
+                use = f"#{uses[id(node)]}" if uses[id(node)] else ""
+                name = self._unique(prefix + node.operation.name + use)
+                if isinstance(node.operation, keras.Model) and is_plain(node.operation):
+                    inner = functional(node.operation, f"nested model '{name}'")
+                    outputs = self.expand(
+                        inner, self._nested_inputs(inner, node, known, name), prefix=f"{name}/"
+                    )
+                else:
+                    outputs = self._call(node, name, args, kwargs, refs)
+                known.update((id(t), ref) for t, ref in zip(node.outputs, outputs, strict=True))
+        return [known[id(t)] for t in function.outputs]
+
+    def _nested_inputs(
+        self, inner: Any, node: Any, known: Mapping[int, TensorRef], name: str
+    ) -> list[TensorRef]:
+        """Return what a nested model is called on, in the order of its own inputs."""
+        import keras
+
+        args, kwargs = list(node.arguments.args), dict(node.arguments.kwargs)
+        given = args.pop(0) if args else kwargs.pop("inputs")
+        extra = [
+            key
+            for key, value in kwargs.items()
+            if any(x is not None and x is not False for x in keras.tree.flatten(value))
+        ]
+        if args or extra:
+            raise UnsupportedLayerError(
+                f"Nested model '{name}' is called with {', '.join(extra) or 'more'} besides its "
+                "inputs, which changes what its layers compute. Call it on its inputs alone."
+            )
+        names = [t.name for t in inner.inputs]
+        if isinstance(given, dict) and not isinstance(inner.input, dict):
+            given = [given[n] for n in names]  # Keras hands them on by name
+        refs = [known.get(id(t)) for t in keras.tree.flatten(given)]
+        for n, ref, tensor in zip(names, refs, inner.inputs, strict=True):
+            if ref is None or len(self._specs[ref].shape) != len(tensor.shape):
+                got = "a constant" if ref is None else shapes_text([shape_of(self._specs[ref])])
+                raise UnsupportedLayerError(
+                    f"Nested model '{name}' is called on {got} for its input '{n}' of shape "
+                    f"{shapes_text([shape_of(tensor)])}. Call it on a tensor of as many dimensions."
+                )
+        return [ref for ref in refs if ref is not None]
+
+    def _call(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> list[TensorRef]:
+        layer = node.operation
+        specs = self._output_specs(node, name, args, kwargs, refs)
+        call = LayerCall(
+            name=name,
+            layer_class=type(layer).__name__,
+            layer=layer,
+            args=args,
+            kwargs=kwargs,
+            inputs=tuple(refs),
+            input_shapes=tuple(shape_of(self._specs[ref]) for ref in refs),
+            output_shapes=tuple(shape_of(spec) for spec in specs),
+            n_parameters=layer.count_params() if hasattr(layer, "count_params") else 0,
+        )
+        return self._add(call, specs)
+
+    def _output_specs(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> list[Any]:
+        """Return the shapes that a call gives: those Keras noted, where its inputs are as noted."""
+        import keras
+
+        noted = [shape_of(t) for t in node.arguments.keras_tensors]
+        # EinsumDense notes None where its output_shape says so, and what an ellipsis stands for
+        # in reverse; what its call gives is right.
+        is_traced = (
+            isinstance(node.operation, keras.layers.EinsumDense)
+            and node.operation.quantization_mode is None
+        )
+        if noted == [shape_of(self._specs[ref]) for ref in refs] and not is_traced:
+            specs = node.outputs
+        else:
+            args, kwargs = substitute((args, kwargs), self._specs)
+            operation = keras.Operation if is_traced else type(node.operation)
+            try:
+                specs = operation.compute_output_spec(node.operation, *args, **kwargs)
+            except Exception as error:
+                shapes = shapes_text([shape_of(self._specs[ref]) for ref in refs])
+                raise ShapeError(
+                    f"Layer '{name}' ({type(node.operation).__name__}) does not accept its input "
+                    f"of shape {shapes}: {_first_line(error)}. Choose another input_shape."
+                ) from error
+            specs = keras.tree.flatten(specs)
+        for spec in specs:
+            check_shape(shape_of(spec), f"Layer '{name}' ({type(node.operation).__name__}) gives")
+        return list(specs)
+
+    def _add(self, call: LayerCall, specs: Sequence[Any]) -> list[TensorRef]:
+        self.calls.append(call)
+        refs = [TensorRef(call.name, i) for i in range(len(specs))]
+        self._specs |= dict(zip(refs, specs, strict=True))
+        return refs
+
+    def _unique(self, name: str) -> str:
+        """Return the name, with #1, #2 ... where another layer's second call has it already."""
+        use = self._given.get(name, 0)
+        self._given[name] = use + 1
+        return self._unique(f"{name}#{use}") if use else name
+
+
+def _uses(function: Any) -> dict[int, int]:
+    """Number the calls of each layer within a function, as the model's author made them."""
+    nodes = {id(node): node for nodes in function._nodes_by_depth.values() for node in nodes}
+    operations = {id(node.operation): node.operation for node in nodes.values()}
+    return {
+        id(node): use
+        for operation in operations.values()
+        for use, node in enumerate(n for n in operation._inbound_nodes if id(n) in nodes)
+    }
+
+
+def is_plain(model: Any) -> bool:
+    """Whether calling the model runs its layers and nothing else."""
+    import keras
+    from keras.src.models.functional import Functional
+
+    return isinstance(model, (Functional, keras.Sequential)) and type(model).call in (
+        Functional.call,
+        keras.Sequential.call,
+    )
+
+
+def functional(model: Any, where: str) -> Any:
+    """Return the functional graph of a model, or say why it has none."""
+    import keras
+
+    if not is_plain(model):
+        raise ModelError(
+            f"{where.capitalize()} ('{model.name}', class {type(model).__name__}) defines its own "
+            "call(), which Keras cannot describe as a graph of layers. Write it as a functional "
+            "model: keras.Model(inputs, outputs)."
+        )
+    function = model._functional if isinstance(model, keras.Sequential) else model
+    if function is None:
+        raise ModelError(
+            f"{where.capitalize()} ('{model.name}') is not built, so it has no shapes and no "
+            "weights. Start it with keras.Input(...), or call model.build((None, ...)) first."
+        )
+    return function
+
+
+def _first_line(error: BaseException) -> str:
+    """First line of an error's message, without what Keras wraps around it."""
+    lines = str(error).rpartition("Error encountered:")[2].strip().splitlines()
+    return (lines or [type(error).__name__])[0].rstrip(". ")

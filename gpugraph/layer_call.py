@@ -1,0 +1,64 @@
+"""One use of a Keras layer, and the tensors between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Shape = tuple[int, ...]
+
+
+class TensorRef(NamedTuple):
+    """One output of one layer call."""
+
+    call: str
+    output: int
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCall:
+    """One use of a Keras layer or functional operator.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name; ``name#1`` for a second call, ``outer/inner`` in a nested model.
+    layer_class : str
+        Class name, such as "Conv2D".
+    layer : keras.Layer or keras.Operation
+    args, kwargs
+        What it was called with; tensors are `TensorRef`.
+    inputs : tuple of TensorRef
+        The tensors among them, in order.
+    input_shapes, output_shapes : tuple of tuple of int
+        Without the batch axis.
+    n_parameters : int
+        Of the layer; a shared layer's count again at each call.
+    """
+
+    name: str
+    layer_class: str
+    layer: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    inputs: tuple[TensorRef, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shapes: tuple[Shape, ...]
+    n_parameters: int
+
+
+def substitute(structure: Any, tensors: Mapping[TensorRef, Any]) -> Any:
+    """Replace every TensorRef in nested arguments."""
+    if isinstance(structure, TensorRef):
+        return tensors[structure]
+    if isinstance(structure, dict):
+        return {key: substitute(value, tensors) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)([substitute(value, tensors) for value in structure])
+    return structure
+
+
+def shapes_text(shapes: Sequence[Shape]) -> str:
+    """Write shapes as people do: ``224x224x3; 10``."""
+    return "; ".join("x".join(map(str, shape)) for shape in shapes)
