@@ -111,7 +111,7 @@ def _nodes(population: Population) -> Iterator[memoryview]:
     for first in range(0, population.size, CHUNK_EDGES):
         stop = min(first + CHUNK_EDGES, population.size)
         columns = [*population.positions(first, stop), *(v[first:stop] for v in values)]
-        ids = fields(np.arange(first, stop) + population.offset, '">')
+        ids = fields(_ids(population)[first:stop], '">')
         yield rows.join([ids, *(fields(column, "</data>") for column in columns)])
 
 
@@ -124,8 +124,8 @@ def _edges(
     graph: NeuronGraph, projection: Projection, parameters: bool
 ) -> Iterator[tuple[memoryview, int]]:
     """Edge elements of one projection, in chunks, and how many they are."""
-    source = fields(np.asarray(projection.source.ids), '"')
-    target = fields(np.asarray(projection.target.ids), '">')
+    source = fields(_ids(projection.source), '"')
+    target = fields(_ids(projection.target), '">')
     last = f'<data key="k">{projection.kind}</data></edge>\n'
     pieces = ['<edge source="', ' target="', '<data key="w">', last]
     if parameters:
@@ -140,6 +140,10 @@ def _edges(
         if parameters:
             columns += [fields(edges.parameter, "</data>"), fields(edges.tap, "</data>")]
         yield rows.join(columns), len(edges)
+
+
+def _ids(population: Population) -> np.ndarray:
+    return np.arange(population.ids.start, population.ids.stop)
 
 
 class _WeightFields:
