@@ -16,9 +16,9 @@ import numpy as np
 
 from gpugraph.errors import ShapeError
 
-Kind = Literal["fan_in", "fan_out", "one_to_one", "window", "listed"]
+AxisKind = Literal["fan_in", "fan_out", "one_to_one", "window", "listed"]
 
-TRANSPOSED: dict[Kind, Kind] = {
+TRANSPOSED: dict[AxisKind, AxisKind] = {
     "fan_in": "fan_out",
     "fan_out": "fan_in",
     "one_to_one": "one_to_one",
@@ -59,7 +59,7 @@ class Axis:
         and the flat kernel. ``tap_stride = 0``: the kernel does not vary along this axis.
     """
 
-    kind: Kind
+    kind: AxisKind
     src: np.ndarray
     dst: np.ndarray
     tap: np.ndarray
@@ -102,7 +102,7 @@ class Axis:
 
     def take(self, pairs: np.ndarray) -> Axis:
         """Return the axis with only these pairs (a mask or indices), as a window."""
-        kind: Kind = "listed" if self.kind == "listed" else "window"
+        kind: AxisKind = "listed" if self.kind == "listed" else "window"
         gain = None if self.gain is None else self.gain[pairs]
         return replace(
             self,

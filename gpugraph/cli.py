@@ -294,12 +294,8 @@ def verify(
     from gpugraph import terminal
 
     graph = _graph(model, input_shape, weights, allow_nonfinite, seed=seed)
-
-    from gpugraph.evaluate import TOLERANCE
-    from gpugraph.evaluate import verify as compare
-
     with terminal.status("Running graph and model"):
-        result = compare(graph, seed=seed, tolerance=TOLERANCE if tolerance is None else tolerance)
+        result = graph.verify(seed=seed, tolerance=tolerance)
     if as_json:
         terminal.show_json(
             {

@@ -11,8 +11,18 @@ import numpy as np
 from gpugraph.axes import Axis, fan_out, one_to_one
 from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
 from gpugraph.layer_call import LayerCall
-from gpugraph.population import LINEAR, Activation, Population, Reduce, Tensor, strides
+from gpugraph.population import (
+    AXIS_NAMES,
+    LINEAR,
+    Activation,
+    Population,
+    Reduce,
+    Tensor,
+    strides,
+)
 from gpugraph.projection import Kind, Projection
+
+RESERVED = {"id", "population", "layer", "activation", "subset", *AXIS_NAMES}
 
 
 @dataclass
@@ -59,6 +69,14 @@ class Conversion:
         if len(self.sources) != 1:
             raise self.unsupported(f"it is called on {len(self.sources)} tensors instead of one")
         return self.sources[0]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float64 where the layer computes in it, else float32."""
+        import keras
+
+        computes = getattr(self.layer, "compute_dtype", None) or keras.config.floatx()
+        return np.dtype(np.float64 if computes == "float64" else np.float32)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -121,11 +139,14 @@ class Conversion:
             offset=self.draft.n_nodes,
             layer=self.call.layer_class,
             depth=1 + max((p.depth for p in before), default=-1),
-            bias=None if bias is None else self._checked(np.asarray(bias), "bias"),
+            bias=None if bias is None else self._per_node(bias, "bias", shape),
             activation=activation,
             reduce=reduce,
             channels_first=channels_first,
-            attributes=attributes or {},
+            attributes={
+                name: self._per_node(values, name, shape)
+                for name, values in (attributes or {}).items()
+            },
         )
         self.draft.populations[population.name] = population
         self.draft.n_nodes += population.size
@@ -209,12 +230,18 @@ class Conversion:
             axes.append(axis.place(src if n_src > 1 else 0, step, tap if n_tap > 1 else 0))
         self.project(source, target, axes, kernel, kind)
 
+    def _per_node(self, values: Any, what: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Return values that broadcast to a population's shape, checked."""
+        if what in RESERVED:
+            raise ValueError(f"An attribute cannot be called '{what}': every node has one already.")
+        array = self._checked(np.asarray(values), what)
+        if not _broadcasts(array.shape, shape):
+            raise self.misfit(f"{what} of shape {array.shape}")
+        return array
+
     def _checked(self, values: np.ndarray, what: str) -> np.ndarray:
-        """Return values as float32, or float64 where the layer's are, refusing NaN and infinity."""
-        # A number such as 1 / n says nothing about the precision that is wanted.
-        is_double = values.ndim > 0 or getattr(self.layer, "compute_dtype", "") == "float64"
-        if not (values.dtype == np.float64 and is_double):
-            values = values.astype(np.float32, copy=False)
+        """Return values in the precision of the layer, refusing NaN and infinity."""
+        values = values.astype(self.dtype, copy=False)
         # Minimum and maximum show NaN and infinity without a temporary array.
         if (
             values.size
@@ -226,6 +253,14 @@ class Conversion:
                 "infinity. Pass allow_nonfinite=True (--allow-nonfinite) to convert anyway."
             )
         return values
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Tell whether an array of one shape broadcasts to another, larger one."""
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
 
 
 def _broadcast(shape: tuple[int, ...], rank: int) -> list[tuple[int, int]]:

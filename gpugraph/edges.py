@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 # that their columns stay in the cache (on a GPU: enough to fill it).
 ROW_EDGES_CPU = 2**18
 ROW_EDGES_GPU = 2**22
-# Shorter rows than this cost more than the memory of longer ones.
+# Shorter rows than this cost more than the memory of longer ones, up to some length.
 SHORT_ROW = 2**9
+LONGEST_ROW = 2**20
 CACHED_WEIGHTS = 2**23
 
 
@@ -240,6 +241,8 @@ class EdgeMaker:
             # numpy writes to `out` through a buffer unless told that no index is out of range.
             unchecked = {"mode": "clip"} if xp is np else {}
             xp.take(kernel, xp.asarray(first // self.row), axis=0, out=rows, **unchecked)
+        elif self.row < SHORT_ROW:
+            rows[...] = self._kernel[xp.asarray(first)[:, None] + self._parameter.inner[columns]]
         else:
             for i, parameter in enumerate(first.tolist()):
                 rows[i] = self._weights(parameter)[columns]
@@ -319,11 +322,11 @@ def chunks(
 def _split(axes: tuple[Axis, ...], row_edges: int) -> int:
     """Return how many leading axes are outer: the rest makes rows of about ``row_edges``."""
     split, row = len(axes), 1
-    while split and (
-        split == len(axes) or row < SHORT_ROW or row * len(axes[split - 1]) <= row_edges
-    ):
-        split -= 1
-        row *= len(axes[split])
+    while split:
+        longer = row * len(axes[split - 1])
+        if longer > (LONGEST_ROW if row < SHORT_ROW else row_edges):
+            break
+        split, row = split - 1, longer
     return split
 
 

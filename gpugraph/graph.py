@@ -77,10 +77,14 @@ class NeuronGraph:
         topology: Topology | None = None,
     ) -> None:
         self.name = name
-        self.populations: Mapping[str, Population] = MappingProxyType(dict(populations))
+        self._populations = dict(populations)
         self.projections = list(projections)
-        self.tensors: Mapping[str, Tensor] = MappingProxyType(dict(tensors or {}))
+        self._tensors = dict(tensors or {})
         self.topology = topology
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the Keras model behind: a copy, here or on a worker, makes edges and readings."""
+        return {**self.__dict__, "topology": None}
 
     def __repr__(self) -> str:
         return (
@@ -89,6 +93,16 @@ class NeuronGraph:
         )
 
     # Counts and look-ups
+
+    @property
+    def populations(self) -> Mapping[str, Population]:
+        """Populations by name, in order of their node ids."""
+        return MappingProxyType(self._populations)
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """What each Keras layer call gives: its own population, or another's in some shape."""
+        return MappingProxyType(self._tensors)
 
     @cached_property
     def n_nodes(self) -> int:
@@ -146,7 +160,7 @@ class NeuronGraph:
 
     def node(self, node_id: int) -> tuple[str, tuple[int, ...]]:
         """Return the population and the index of a node id."""
-        if not 0 <= node_id < self.n_nodes:
+        if not hasattr(node_id, "__index__") or not 0 <= node_id < self.n_nodes:
             raise SelectionError(f"There is no node {node_id}: ids are 0 to {self.n_nodes - 1}.")
         at = int(np.searchsorted(self._offsets, node_id, side="right")) - 1
         population = self._ordered[at]
@@ -508,14 +522,16 @@ class NeuronGraph:
 
         return evaluate(self, inputs)
 
-    def verify(self, inputs: Any = None, *, seed: int = 0) -> Verification:
+    def verify(
+        self, inputs: Any = None, *, seed: int = 0, tolerance: float | None = None
+    ) -> Verification:
         """Compare `evaluate` with the model, population by population.
 
         See `gpugraph.evaluate.verify`.
         """
         from gpugraph.evaluate import verify
 
-        return verify(self, inputs, seed=seed)
+        return verify(self, inputs, seed=seed, tolerance=tolerance)
 
     def summary(self) -> Summary:
         """Return a table of populations with nodes, edges, memory and file sizes."""

@@ -78,6 +78,12 @@ class Population:
     members: np.ndarray | None = None
 
     @property
+    def node_values(self) -> dict[str, np.ndarray]:
+        """Bias (0 without one) and attributes: arrays that broadcast to ``shape``."""
+        bias = np.zeros((), np.float32) if self.bias is None else self.bias
+        return {"bias": bias, **self.attributes}
+
+    @property
     def size(self) -> int:
         """Number of nodes."""
         return prod(self.shape) if self.members is None else len(self.members)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from gpugraph.apply import apply
-from gpugraph.arrays import Array, index_dtype, strided
+from gpugraph.arrays import Array, index_dtype, namespace_of, strided
 from gpugraph.axes import Axis
 from gpugraph.edges import EdgeMaker, Edges, chunks
 from gpugraph.population import Population, Reduce
@@ -106,7 +106,7 @@ class Projection:
         Parameters
         ----------
         start, stop : int
-            Edge numbers within the projection; by default all.
+            Edge numbers within the projection, as for a slice of a list; by default all.
         xp : module
             numpy or cupy.
         dtype : numpy.dtype, optional
@@ -114,8 +114,7 @@ class Projection:
         out : three arrays of shape ``(stop - start,)``, optional
             Columns to write to.
         """
-        stop = self.n_edges if stop is None else min(stop, self.n_edges)
-        return self._maker(xp, dtype).make(min(start, stop), stop, out)
+        return self._maker(xp, dtype).make(*self._range(start, stop), out)
 
     def chunks(self, chunk_edges: int, dtype: np.dtype) -> Iterator[Edges]:
         """Make all edges with numpy, chunk by chunk, with node ids of this type."""
@@ -123,11 +122,16 @@ class Projection:
 
     def parameter(self, start: int, stop: int) -> np.ndarray:
         """Flat kernel index of edges ``start:stop`` (int64); -1 where there is no kernel."""
-        return self._maker().parameter(start, stop)
+        return self._maker().parameter(*self._range(start, stop))
 
     def tap(self, start: int, stop: int) -> np.ndarray:
         """Flat window position of edges ``start:stop`` (int64), C order over the windows."""
-        return self._maker().tap(start, stop)
+        return self._maker().tap(*self._range(start, stop))
+
+    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
+        """Return the range that a slice of all edges means, as for a list."""
+        first, last, _ = slice(start, stop).indices(self.n_edges)
+        return first, max(first, last)
 
     def _maker(self, xp: ModuleType = np, dtype: np.dtype | None = None) -> EdgeMaker:
         largest = max(self.source.ids.stop, self.target.ids.stop)
@@ -147,10 +151,13 @@ class Projection:
 
         Returns
         -------
-        array of shape ``(..., target.size)``, of x's dtype
+        array of shape ``(..., target.size)``, of x's dtype (float64 where x holds integers)
             Targets without an edge hold the reduction's neutral element (0, -inf, inf or 1).
         """
-        y = apply(self, x.reshape(-1, self.source.size), weight, reduce)
+        xp = namespace_of(x)
+        values = x if x.dtype.kind == "f" else x.astype(np.float64)
+        values = xp.ascontiguousarray(values.reshape(-1, self.source.size))
+        y = apply(self, values, weight, reduce)
         return y.reshape(*x.shape[:-1], self.target.size)
 
     def apply_transposed(self, y: Array, weight: Weight = "weight") -> Array:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.arrays import free_memory, require_memory
+from gpugraph.arrays import SHARE_OF_FREE_MEMORY, free_memory, require_memory
 from gpugraph.axes import Axis, listed
 from gpugraph.edges import Edges, chunks
 from gpugraph.errors import GraphTooLargeError, SelectionError
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
 CHUNK_EDGES = 2**18
-# Positions in both populations, parameter and window tap of an edge that was picked.
-BYTES_PER_LISTED_EDGE = 32
+# Positions in both populations, parameter, window tap and gain of an edge that was picked, and
+# their copies while they are put together.
+BYTES_PER_LISTED_EDGE = 80
 ADVICE = "Pick fewer edges, or stream the whole graph (edges, write_parquet)."
 
 Nodes = int | str | Iterable[int]
@@ -112,6 +114,8 @@ def _floor(graph: NeuronGraph, projections: Sequence[Projection], k: int) -> tup
         top = np.concatenate([top, strength[strength >= least]])  # drops NaN too
         if len(top) > k:
             top = np.partition(top, len(top) - k)[-k:]
+    if len(top) < k:
+        return -1.0, 0  # the others are NaN
     floor = float(top.min())
     return floor, int((top == floor).sum())
 
@@ -143,9 +147,13 @@ def _masks(graph: NeuronGraph, nodes: Nodes) -> dict[str, np.ndarray]:
     if isinstance(nodes, str):
         marked[graph.population(nodes).slice] = True
     else:
-        ids = np.atleast_1d(np.asarray(nodes if isinstance(nodes, int) else list(nodes)))
-        if not ids.size or ids.dtype.kind not in "iu":
-            raise SelectionError(f"Give node ids or the name of a population, not {nodes!r}.")
+        given = [nodes] if isinstance(nodes, Integral) else list(nodes)  # type: ignore[arg-type]
+        if not given or not all(isinstance(node, Integral) for node in given):
+            raise SelectionError(
+                f"Give node ids (graph.node_id finds them) or the name of a population, not "
+                f"{nodes!r}."
+            )
+        ids = np.array(given)
         if ids.min() < 0 or ids.max() >= graph.n_nodes:
             wrong = ids[(ids < 0) | (ids >= graph.n_nodes)][0]
             raise SelectionError(f"There is no node {wrong}: ids are 0 to {graph.n_nodes - 1}.")
@@ -247,7 +255,7 @@ class _Picked:
     whole: Projection
     columns: list[list[np.ndarray]] = field(default_factory=list)
     n_edges: int = 0
-    budget: int = field(default_factory=lambda: free_memory() // 2)
+    budget: int = field(default_factory=lambda: int(free_memory() * SHARE_OF_FREE_MEMORY))
 
     def add(self, edges: Edges, chosen: np.ndarray) -> None:
         """Take the chosen edges of a chunk."""

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from gpugraph.axes import Axis
+from gpugraph.errors import SelectionError
 
 Weight = Literal["weight", "magnitude", "positive", "negative"] | None
 
@@ -19,6 +20,11 @@ def weight_view(kernel: np.ndarray, weight: Weight) -> np.ndarray:
         return np.maximum(kernel, 0)
     if weight == "negative":
         return np.maximum(-kernel, 0)
+    if weight not in ("weight", None):
+        raise SelectionError(
+            f"There is no view {weight!r} of the weights: choose 'weight', 'magnitude', "
+            "'positive', 'negative' or None."
+        )
     return kernel
 
 

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -5,6 +6,7 @@ import gpugraph as gg
 from gpugraph.conversion import Draft
 from gpugraph.layer_call import LayerCall
 from gpugraph.population import Tensor
+from tests.models import randomise
 
 
 def conversion(output_shape, *shapes, channels_first=False, **options):
@@ -132,20 +134,47 @@ def test_elementwise_shapes_that_do_not_broadcast(source, kernel):
         call.project_elementwise(call.source, call.population(), np.ones(kernel, np.float32))
 
 
-@pytest.mark.parametrize(
-    ("given", "held"),
-    [
-        (np.float32, np.float32),
-        (np.float64, np.float64),
-        (np.float16, np.float32),
-        (np.int8, np.float32),
-        (bool, np.float32),
-    ],
-)
-def test_kernels_are_held_as_float32_or_float64(given, held):
+@pytest.mark.parametrize("given", [np.float32, np.float64, np.float16, np.int8, bool])
+def test_kernels_are_held_in_the_layers_precision(given):
     call = conversion((4,), (4,))
     call.project_elementwise(call.source, call.population(), np.ones(4, given))
-    assert call.draft.projections[0].kernel.dtype == held
+    assert call.draft.projections[0].kernel.dtype == np.float32
+
+
+def test_a_layer_of_float64_keeps_every_digit():
+    model = keras.Sequential(
+        [
+            keras.Input((3,), dtype="float64"),
+            keras.layers.BatchNormalization(dtype="float64"),
+            keras.layers.Rescaling(0.1, 0.7, dtype="float64"),
+        ]
+    )
+    graph = gg.from_keras(randomise(model))
+    assert all(p.kernel.dtype == np.float64 for p in graph.projections)
+    x = np.random.default_rng(0).standard_normal((2, 3))
+    values = graph.evaluate(x)[list(graph.populations)[-1]]
+    expected = keras.ops.convert_to_numpy(model(x))  # predict() would round x to float32
+    np.testing.assert_allclose(values, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("attribute", ["population", "row", "subset", "id"])
+def test_an_attribute_cannot_take_the_name_of_another(attribute):
+    call = conversion((4,), (4,))
+    with pytest.raises(ValueError, match=f"cannot be called '{attribute}'"):
+        call.population(attributes={attribute: np.ones(4)})
+
+
+@pytest.mark.parametrize("options", [{"bias": np.ones(3)}, {"attributes": {"a": np.ones((2, 4))}}])
+def test_biases_and_attributes_must_fit_the_shape(options):
+    call = conversion((4,), (4,))
+    with pytest.raises(gg.ShapeError, match=r"was built for (bias|a) of shape"):
+        call.population(**options)
+
+
+def test_attributes_must_be_finite():
+    call = conversion((4,), (4,))
+    with pytest.raises(gg.NonFiniteError, match="The a of layer"):
+        call.population(attributes={"a": np.full(4, np.nan)})
 
 
 @pytest.mark.parametrize("number", [0.1, 1, np.float64(0.1), np.array(0.1)])

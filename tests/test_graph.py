@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import keras
 import networkx as nx
 import numpy as np
@@ -9,6 +12,7 @@ from keras import layers
 
 import gpugraph as gg
 from gpugraph.conversion import Draft
+from gpugraph.edges import EdgeMaker
 from gpugraph.projection import Projection
 from tests import models
 
@@ -298,3 +302,52 @@ def test_a_graph_without_anything():
     assert graph.in_degree().shape == (0,)
     with pytest.raises(gg.SelectionError, match="no node 0"):
         graph.node(0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
+def test_a_graph_travels_without_its_model(copied):
+    graph = gg.from_keras(models.cnn())
+    twin = copied(graph)
+    assert twin.topology is None
+    for mine, theirs in zip(graph.materialise("cpu"), twin.materialise("cpu"), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert graph.topology is not None
+
+
+def test_a_part_of_an_edge_needs_no_memory_for_all():
+    """A long time axis is not multiplied out for a handful of its edges."""
+    model = keras.Sequential(
+        [keras.Input((100_000, 1)), keras.layers.Conv1D(16, 9, padding="same")]
+    )
+    graph = gg.from_keras(model)
+    (projection,) = graph.projections
+    maker = EdgeMaker(projection, np.dtype(np.int32))
+    assert maker.row <= 2**20
+    whole = projection.edges(7_000_000, 7_000_100)
+    apart = [projection.edges(e, e + 1) for e in range(7_000_000, 7_000_100)]
+    for column in ("src", "dst", "weight"):
+        together = np.concatenate([getattr(e, column) for e in apart])
+        np.testing.assert_array_equal(getattr(whole, column), together)
+    np.testing.assert_array_equal(whole.weight, projection.kernel[whole.parameter])
+
+
+@pytest.mark.parametrize("view", ["abs", "Magnitude", "", 1])
+@pytest.mark.parametrize("reading", ["to_scipy", "in_strength", "out_strength"])
+def test_an_unknown_view_is_refused(reading, view):
+    graph = gg.from_keras(models.cnn())
+    with pytest.raises(gg.SelectionError, match="no view"):
+        getattr(graph, reading)(view)
+
+
+@pytest.mark.parametrize("node", [4.7, "4", None])
+def test_a_node_id_is_a_whole_number(node):
+    with pytest.raises(gg.SelectionError, match="no node"):
+        gg.from_keras(models.cnn()).node(node)
+
+
+def test_a_scalar_input_exports():
+    model = keras.Sequential([keras.Input(()), keras.layers.Rescaling(2.0)])
+    graph = gg.from_keras(model)
+    built = graph.to_networkx()
+    assert built.nodes[0]["bias"] == 0.0
+    assert built.edges[0, 1]["weight"] == 2.0

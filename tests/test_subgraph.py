@@ -191,3 +191,15 @@ def test_too_large_a_part_is_refused(graph, monkeypatch):
     monkeypatch.setattr(arrays, "free_memory", lambda *_: 10_000)
     with pytest.raises(gg.GraphTooLargeError, match=r"The part of 'image' -> 'a' .* needs"):
         graph.ancestors(graph.node_id("dense", 0))
+
+
+def test_numpys_ids_are_ids(graph):
+    node = graph.node_id("c", (1, 1, 1))
+    assert graph.ancestors(np.int64(node)).n_edges == graph.ancestors(node).n_edges
+
+
+def test_strongest_leaves_nan_out():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
+    model.layers[0].kernel.assign([[np.nan, np.nan], [np.nan, 1.0], [np.nan, np.nan]])
+    graph = gg.from_keras(model, allow_nonfinite=True)
+    assert graph.strongest(2).materialise("cpu").weight.tolist() == [1.0]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
+from uuid import uuid4
 
 from gpugraph.arrays import format_bytes
 from gpugraph.errors import OutputError
@@ -71,13 +72,23 @@ def open_output(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def new_folder(
-    path: str | os.PathLike[str], *, overwrite: bool, least_bytes: int
+    path: str | os.PathLike[str], *, overwrite: bool, least_bytes: int, contents: set[str]
 ) -> Iterator[Path]:
     """Give an empty folder to write to, which becomes ``path`` when the block ends.
 
-    Only a folder is replaced by a folder, and only if ``overwrite``. Otherwise as `new_file`.
+    With ``overwrite``, a folder is replaced only if it holds nothing but ``contents``: names that
+    we wrote. Otherwise as `new_file`.
     """
-    with _new(Path(path), overwrite, least_bytes) as partial:
+    path = Path(path)
+    check_output(path, overwrite)
+    if path.is_dir():
+        strange = sorted({p.name for p in path.iterdir()} - contents)
+        if strange:
+            raise OutputError(
+                f"The folder '{path}' holds '{strange[0]}', which gpugraph did not write. It is "
+                "not replaced: remove it yourself, or choose another name."
+            )
+    with _new(path, overwrite, least_bytes) as partial:
         partial.mkdir()
         yield partial
 
@@ -86,6 +97,7 @@ def new_folder(
 def _new(path: Path, overwrite: bool, least_bytes: int) -> Iterator[Path]:
     """Yield a path beside ``path``; move what was made there into place, or remove it."""
     check_output(path, overwrite)
+    path = path.resolve()  # a link stays, and what it points to is replaced
     free = shutil.disk_usage(path.parent).free
     if least_bytes > free:
         raise OutputError(
@@ -93,8 +105,8 @@ def _new(path: Path, overwrite: bool, least_bytes: int) -> Iterator[Path]:
             f"{format_bytes(free)} are free on its disk. Write a part of the graph (subgraph, "
             "threshold, strongest), or a smaller format such as Parquet."
         )
-    partial = path.parent / f".{os.getpid()}.{path.name}{PARTIAL}"
-    _remove(partial)
+    ending = ".gz" if path.suffix == ".gz" else ""
+    partial = path.parent / f".gpugraph-{uuid4().hex}{ending}{PARTIAL}"
     try:
         yield partial
         _flush(partial)
@@ -115,7 +127,11 @@ def _new(path: Path, overwrite: bool, least_bytes: int) -> Iterator[Path]:
 def check_output(path: str | os.PathLike[str], overwrite: bool) -> None:
     """Raise OutputError where a file or folder cannot be put; before any work is done."""
     path = Path(path)
-    if path.exists() and not overwrite:
+    try:
+        exists = path.exists()
+    except OSError as error:  # such as a name that is too long
+        raise OutputError(f"Cannot write '{path}': {error.strerror}.") from error
+    if exists and not overwrite:
         raise OutputError(
             f"'{path}' exists already. Choose another name, or pass overwrite=True (--overwrite)."
         )
@@ -140,7 +156,7 @@ def _replace(partial: Path, path: Path) -> None:
     if not path.is_dir():
         os.replace(partial, path)
         return
-    aside = path.parent / f".{os.getpid()}.{path.name}.replaced"
+    aside = path.parent / f".gpugraph-{uuid4().hex}.replaced"
     os.replace(path, aside)
     try:
         os.replace(partial, path)

@@ -24,8 +24,9 @@ LEAST_BYTES_PER_EDGE = 50
 # Weights that are used many times are put into words once; a table takes 16 bytes each.
 LARGEST_TABLE = 2**23
 
-# What every edge repeats is kept short.
-EDGE_KEYS = {"weight": "w", "kind": "k", "parameter": "p", "tap": "t"}
+# What every edge repeats is kept short; with a character that no name of Python's has, so that no
+# attribute of a node is called the same.
+EDGE_KEYS = {"weight": "w:", "kind": "k:", "parameter": "p:", "tap": "t:"}
 
 # XML 1.0 has no way to write these, escaped or not.
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -89,7 +90,7 @@ def _head(graph: NeuronGraph, parameters: bool) -> bytes:
         ' xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns'
         ' http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd">',
         *(
-            f'<key id={_quoted(EDGE_KEYS.get(name, name))} for="{where}"'
+            f'<key id={_quoted(EDGE_KEYS[name] if where == "edge" else name)} for="{where}"'
             f' attr.name={_quoted(name)} attr.type="{kind}"/>'
             for where, name, kind in keys
         ),
@@ -100,9 +101,8 @@ def _head(graph: NeuronGraph, parameters: bool) -> bytes:
 
 def _nodes(population: Population) -> Iterator[memoryview]:
     """Node elements of one population, in chunks."""
-    attributes = {"bias": np.zeros(1) if population.bias is None else population.bias}
-    attributes |= population.attributes
-    values = [population.values(np.asarray(v)) for v in attributes.values()]
+    attributes = population.node_values
+    values = [population.values(v) for v in attributes.values()]
     names = [*population.axis_names, *attributes]
     start, *between = [f"<data key={_quoted(name)}>" for name in names]
     fixed = {"population": _text(population.name), "layer": _text(population.layer)}
@@ -126,10 +126,10 @@ def _edges(
     """Edge elements of one projection, in chunks, and how many they are."""
     source = fields(_ids(projection.source), '"')
     target = fields(_ids(projection.target), '">')
-    last = f'<data key="k">{projection.kind}</data></edge>\n'
-    pieces = ['<edge source="', ' target="', '<data key="w">', last]
+    last = f'<data key="k:">{projection.kind}</data></edge>\n'
+    pieces = ['<edge source="', ' target="', '<data key="w:">', last]
     if parameters:
-        pieces[3:] = ['<data key="p">', '<data key="t">', last]
+        pieces[3:] = ['<data key="p:">', '<data key="t:">', last]
     weight, rows = _WeightFields(projection), Rows(pieces)
     for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
         columns = [

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gpugraph.arrays import require_memory
 
 if TYPE_CHECKING:
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 CHUNK_EDGES = 2**17
 # Measured: an edge is an attribute dictionary and its place in two adjacency dictionaries.
 BYTES_PER_EDGE = 400
+BYTES_PER_KEYED_EDGE = 550  # a MultiDiGraph has one more dictionary
 BYTES_PER_NODE = 1500
 
 
@@ -31,7 +30,8 @@ def to_networkx(
 
     from gpugraph.graph import SMALLER
 
-    n_bytes = graph.n_edges * BYTES_PER_EDGE + graph.n_nodes * BYTES_PER_NODE
+    per_edge = BYTES_PER_KEYED_EDGE if multigraph else BYTES_PER_EDGE
+    n_bytes = graph.n_edges * per_edge + graph.n_nodes * BYTES_PER_NODE
     what = f"'{graph.name}' in networkx ({graph.n_nodes:,} nodes, {graph.n_edges:,} edges)"
     require_memory(n_bytes, what, SMALLER)
     built = nx.MultiDiGraph(name=graph.name) if multigraph else nx.DiGraph(name=graph.name)
@@ -49,11 +49,10 @@ def _nodes(population: Population) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield each node and its attributes, as Python's own numbers and words."""
     shared = {"population": population.name, "layer": population.layer}
     rest = {"activation": population.activation.name, "subset": population.depth}
-    values = {"bias": np.zeros(1) if population.bias is None else population.bias}
-    values |= dict(population.attributes)
+    values = population.node_values
     names = [*population.axis_names, *values]
     columns = [i.tolist() for i in population.positions()]
-    columns += [population.values(np.asarray(v)).tolist() for v in values.values()]
+    columns += [population.values(v).tolist() for v in values.values()]
     for node, row in zip(population.ids, zip(*columns, strict=True), strict=True):
         yield node, {**shared, **dict(zip(names, row, strict=True)), **rest}
 
@@ -64,18 +63,14 @@ def _add_edges(built: nx.DiGraph, graph: NeuronGraph, parameters: bool) -> None:
     Writes to the dictionaries behind `add_edge`, which for each edge looks up what we know.
     """
     succ, pred = built._succ, built._pred
-    # Two projections between the same populations are the only source of parallel edges.
-    seen: set[tuple[str, str]] = set()
     for projection in graph.projections:
-        pair = (projection.source.name, projection.target.name)
-        parallel, kind = pair in seen or projection.is_listed, projection.kind
-        seen.add(pair)
+        kind = projection.kind
         for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
             columns = [column.tolist() for column in edges]
             if parameters:
                 columns += [edges.parameter.tolist(), edges.tap.tolist()]
             for src, dst, weight, *more in zip(*columns, strict=True):
-                if parallel and dst in succ[src]:
+                if dst in succ[src]:
                     succ[src][dst]["weight"] += weight
                     continue
                 data = {"weight": weight, "kind": kind}

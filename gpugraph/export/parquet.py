@@ -55,7 +55,8 @@ def write_parquet(
         with turn:
             progress(n_edges)
 
-    with new_folder(folder, overwrite=overwrite, least_bytes=least) as to:
+    ours = {"nodes.parquet", "edges"}
+    with new_folder(folder, overwrite=overwrite, least_bytes=least, contents=ours) as to:
         with pq.ParquetWriter(to / "nodes.parquet", node_schema(graph)) as nodes:
             for batch in node_batches(graph):
                 nodes.write_batch(batch)

@@ -43,7 +43,7 @@ def to_scipy(graph: NeuronGraph, weight: Weight = "weight") -> sparse.csr_array:
     bytes_per_edge = positions.itemsize + graph.weight_dtype.itemsize
     # Triples and what scipy makes of them stand beside the matrix, one population at a time.
     what = f"The matrix of '{graph.name}' ({n_edges:,} edges)"
-    require_memory(2 * n_edges * bytes_per_edge, what, SMALLER)
+    require_memory(4 * n_edges * bytes_per_edge, what, SMALLER)
     indptr = np.zeros(n_nodes + 1, positions)
     indices = np.empty(n_edges, positions)
     data = np.empty(n_edges, graph.weight_dtype)

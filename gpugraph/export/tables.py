@@ -24,16 +24,17 @@ def node_schema(graph: NeuronGraph) -> pa.Schema:
     populations = graph.populations.values()
     axes = dict.fromkeys(name for p in populations for name in p.axis_names)
     extra = dict.fromkeys(name for p in populations for name in p.attributes)
+    number = pa.from_numpy_dtype(graph.weight_dtype)
     return pa.schema(
         [
             ("id", pa.from_numpy_dtype(graph.index_dtype)),
             ("population", WORD),
             ("layer", WORD),
             *((name, pa.int32()) for name in axes),
-            ("bias", pa.float32()),
+            ("bias", number),
             ("activation", WORD),
             ("subset", pa.int32()),
-            *((name, pa.float32()) for name in extra),
+            *((name, number) for name in extra),
         ]
     )
 
@@ -42,8 +43,7 @@ def node_batches(graph: NeuronGraph) -> Iterator[pa.RecordBatch]:
     """Yield all nodes in the order of their ids; a column that a population lacks is null."""
     schema = node_schema(graph)
     for p in graph.populations.values():
-        values = {"bias": np.float32(0) if p.bias is None else p.bias, **p.attributes}
-        per_node = {name: p.values(np.asarray(v)) for name, v in values.items()}
+        per_node = {name: p.values(v) for name, v in p.node_values.items()}
         for start in range(0, p.size, CHUNK_NODES):
             stop = min(start + CHUNK_NODES, p.size)
             columns = {

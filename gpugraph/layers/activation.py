@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpugraph.conversion import Conversion
-from gpugraph.layers.weights import LAYER_NAMES, activation, array, keras_function
+from gpugraph.layers.weights import activation, array, layer_activation
 from gpugraph.population import LINEAR, Activation, Tensor
 from gpugraph.registry import converts
 
@@ -18,14 +18,13 @@ def activation_layer(call: Conversion) -> Tensor:
 @converts("ReLU", "LeakyReLU", "ELU", "Softmax")
 def activation_function(call: Conversion) -> Tensor:
     """One to one, weight 1 (`copy`), the function on the nodes."""
-    return _copied(call, Activation(LAYER_NAMES[call.call.layer_class], keras_function(call.layer)))
+    return _copied(call, layer_activation(call.layer))
 
 
 @converts("PReLU")
 def prelu(call: Conversion) -> Tensor:
     """One to one, weight 1 (`copy`), the function on the nodes and its alpha as an attribute."""
-    function = Activation("prelu", keras_function(call.layer))
-    return _copied(call, function, alpha=array(call.layer.alpha))
+    return _copied(call, layer_activation(call.layer), alpha=array(call.layer.alpha))
 
 
 def _copied(call: Conversion, function: Activation, **attributes: object) -> Tensor:

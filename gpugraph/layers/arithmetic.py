@@ -86,5 +86,4 @@ def _constant(call: Conversion, value: Any) -> np.ndarray:
     rank = len(call.source.shape)
     if constant.ndim > rank + 1 or (constant.ndim > rank and constant.shape[0] != 1):
         raise call.unsupported("a constant of its own differs from sample to sample of the batch")
-    constant = constant[0] if constant.ndim > rank else constant
-    return constant.astype(np.float32)
+    return (constant[0] if constant.ndim > rank else constant).astype(np.float64)

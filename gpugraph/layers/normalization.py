@@ -50,7 +50,11 @@ def rescaling(call: Conversion) -> Tensor:
     """One to one, weight ``scale`` (`scale`), bias ``offset``."""
     import keras
 
-    scale, offset = np.asarray(call.layer.scale), np.asarray(call.layer.offset)
+    # Through a tensor, as in the layer: Keras reads plain numbers as float32, whatever follows.
+    scale, offset = (
+        array(keras.ops.cast(value, call.dtype.name))
+        for value in (call.layer.scale, call.layer.offset)
+    )
     if scale.ndim and keras.config.image_data_format() == "channels_first":
         scale = scale.reshape(scale.shape + (1,) * (3 - scale.ndim))
     return _scaled(call, scale, offset)
@@ -63,6 +67,6 @@ def _without_batch(values: np.ndarray) -> np.ndarray:
 
 def _scaled(call: Conversion, scale: np.ndarray, shift: np.ndarray) -> Tensor:
     """Project one to one with a weight and a bias that broadcast over the shape."""
-    target = call.population(bias=shift.astype(np.float32))
-    call.project_elementwise(call.source, target, scale.astype(np.float32), kind="scale")
+    target = call.population(bias=shift)
+    call.project_elementwise(call.source, target, scale, kind="scale")
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,23 +10,19 @@ import numpy as np
 from gpugraph.conversion import Conversion
 from gpugraph.population import LINEAR, Activation
 
-# Activations that Keras offers as layers, by the names of the functions.
-LAYER_NAMES = {
-    "ReLU": "relu",
-    "LeakyReLU": "leaky_relu",
-    "PReLU": "prelu",
-    "ELU": "elu",
-    "Softmax": "softmax",
-}
-
 
 def array(values: Any) -> np.ndarray:
-    """Return a Keras variable or tensor as numpy, sharing its memory where the backend lets us."""
+    """Return what a Keras variable or tensor holds now, as numpy.
+
+    TensorFlow and jax never write to a tensor again, so its memory is shared; torch trains in
+    place, so there it is copied.
+    """
     import keras
 
     tensor = keras.ops.stop_gradient(keras.ops.convert_to_tensor(values))
     try:
-        return np.from_dlpack(tensor)
+        shared = np.from_dlpack(tensor)
+        return shared.copy() if shared.flags.writeable else shared
     except (TypeError, BufferError, RuntimeError, AttributeError, ValueError):
         # bfloat16, or memory that numpy cannot reach
         return np.asarray(keras.ops.convert_to_numpy(tensor))
@@ -50,25 +47,53 @@ def bias(call: Conversion, channels_first: bool = False) -> np.ndarray | None:
     return array(values).reshape((-1, *[1] * (rank - 1)) if channels_first else -1)
 
 
-def activation(call: Conversion, function: Any = None) -> Activation:
-    """Return a layer's activation function (or the one given)."""
+def activation(call: Conversion) -> Activation:
+    """Return a layer's activation function."""
     import keras
 
-    function = call.layer.activation if function is None else function
+    function = call.layer.activation
     if function is None or function is keras.activations.linear:
         return LINEAR
     if isinstance(function, keras.Layer):  # Dense(activation=keras.layers.LeakyReLU())
-        name = LAYER_NAMES.get(type(function).__name__, function.name)
-        return Activation(name, keras_function(function))
+        return layer_activation(function)
     name = getattr(function, "__name__", type(function).__name__)
-    return Activation(name, keras_function(function))
+    if name == "glu":
+        raise call.unsupported("its activation 'glu' halves the number of channels")
+    return Activation(name, KerasFunction(function))
 
 
-def keras_function(function: Any) -> Any:
-    """Wrap a Keras function or layer so that it maps numpy to numpy."""
-    import keras
+# Activations that Keras offers as layers: the function's name, and the options that change it
+# with their usual values.
+ACTIVATION_LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReLU": ("relu", {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}),
+    "LeakyReLU": ("leaky_relu", {"negative_slope": 0.3}),
+    "PReLU": ("prelu", {}),
+    "ELU": ("elu", {"alpha": 1.0}),
+    "Softmax": ("softmax", {"axis": -1}),
+}
 
-    def on_arrays(x: np.ndarray) -> np.ndarray:
-        return np.asarray(keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(x))))
 
-    return on_arrays
+def layer_activation(layer: Any) -> Activation:
+    """Return a layer that is an activation, named with unusual options: ``relu(max_value=6)``."""
+    name, usual = ACTIVATION_LAYERS.get(type(layer).__name__, (layer.name, {}))
+    options = {key: getattr(layer, key) for key in usual}
+    unusual = [
+        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in options.items()
+        if value != usual[key]
+    ]
+    return Activation(f"{name}({', '.join(unusual)})" if unusual else name, KerasFunction(layer))
+
+
+@dataclass(frozen=True)
+class KerasFunction:
+    """A Keras function or layer as a map from numpy to numpy."""
+
+    function: Any
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the function of an array."""
+        import keras
+
+        y = self.function(keras.ops.convert_to_tensor(x))
+        return np.asarray(keras.ops.convert_to_numpy(y))

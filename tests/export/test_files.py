@@ -162,3 +162,27 @@ def test_progress_counts_every_edge(graph, tmp_path, name):
     seen = []
     write(graph, tmp_path / name, progress=seen.append)
     assert sum(seen) == graph.n_edges
+
+
+def test_a_folder_of_others_is_not_replaced(graph, tmp_path):
+    (tmp_path / "net.parquet").mkdir()
+    (tmp_path / "net.parquet" / "thesis.txt").write_text("precious")
+    with pytest.raises(gg.OutputError, match=r"'thesis.txt', which gpugraph did not write"):
+        graph.write_parquet(tmp_path / "net.parquet", overwrite=True)
+    assert (tmp_path / "net.parquet" / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["net.graphml", "net.csv", "net.parquet", "net.npz"])
+def test_too_long_a_name_is_told(graph, tmp_path, name):
+    with pytest.raises(gg.OutputError, match="name too long"):
+        getattr(graph, WRITERS[name])(tmp_path / ("n" * 300 + name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_stays_a_link(graph, tmp_path):
+    graph.write_graphml(tmp_path / "real.graphml")
+    (tmp_path / "link.graphml").symlink_to(tmp_path / "real.graphml")
+    before = (tmp_path / "real.graphml").stat().st_ino
+    graph.write_graphml(tmp_path / "link.graphml", overwrite=True)
+    assert (tmp_path / "link.graphml").is_symlink()
+    assert (tmp_path / "real.graphml").stat().st_ino != before

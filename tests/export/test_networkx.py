@@ -120,3 +120,13 @@ def test_too_large_a_graph_is_refused_with_what_would_fit(graph, monkeypatch, fo
         gg.GraphTooLargeError, match=r"needs about .* only 5 kB .*input_shape.*edges"
     ):
         getattr(graph, form)()
+
+
+def test_parallel_edges_within_a_projection_are_summed():
+    source = gg.Population("a", (1,), 0, "InputLayer")
+    target = gg.Population("b", (1,), 1, "Twice", depth=1)
+    axis = gg.pairs([0, 0], [0, 0], [0, 1], 1, 1, 2).place(1, 1, 1)
+    twice = gg.Projection(source, target, (axis,), np.array([1.0, 2.0], np.float32), "weight")
+    graph = gg.NeuronGraph("twice", {"a": source, "b": target}, [twice])
+    assert graph.to_networkx().edges[0, 1]["weight"] == 3.0
+    assert graph.to_scipy()[0, 1] == 3.0

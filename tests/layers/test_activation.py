@@ -27,21 +27,24 @@ def test_linear_activation_makes_no_nodes(function):
 
 def test_activation_that_is_a_layer():
     graph = assert_forward(layers.Activation(layers.ReLU(max_value=1.0)), (2, 3))
-    assert graph.projections[0].target.activation.name == "relu"
+    assert graph.projections[0].target.activation.name == "relu(max_value=1)"
 
 
 @pytest.mark.parametrize(
     ("layer", "name"),
     [
         (layers.ReLU(), "relu"),
-        (layers.ReLU(max_value=1.0), "relu"),
-        (layers.ReLU(threshold=0.5), "relu"),
-        (layers.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.2), "relu"),
+        (layers.ReLU(max_value=1.0), "relu(max_value=1)"),
+        (layers.ReLU(threshold=0.5), "relu(threshold=0.5)"),
+        (
+            layers.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.2),
+            "relu(max_value=1.5, negative_slope=0.1, threshold=0.2)",
+        ),
         (layers.LeakyReLU(negative_slope=0.3), "leaky_relu"),
-        (layers.ELU(alpha=0.7), "elu"),
+        (layers.ELU(alpha=0.7), "elu(alpha=0.7)"),
         (layers.Softmax(), "softmax"),
-        (layers.Softmax(axis=1), "softmax"),
-        (layers.Softmax(axis=(1, 2)), "softmax"),
+        (layers.Softmax(axis=1), "softmax(axis=1)"),
+        (layers.Softmax(axis=(1, 2)), "softmax(axis=(1, 2))"),
         (layers.PReLU(), "prelu"),
         (layers.PReLU(shared_axes=[1]), "prelu"),
         (layers.PReLU(shared_axes=[1, 2]), "prelu"),

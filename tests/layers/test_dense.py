@@ -68,7 +68,13 @@ def test_activation_layer_fused_into_dense():
     layer = layers.Dense(4, activation=layers.LeakyReLU(negative_slope=0.2))
     graph = assert_forward(layer, (3,))
     (_, population) = graph.populations.values()
-    assert population.activation.name == "leaky_relu"
+    assert population.activation.name == "leaky_relu(negative_slope=0.2)"
+
+
+def test_an_activation_that_halves_the_channels_is_refused():
+    model = single(layers.Dense(8, activation="glu"), (3,))
+    with pytest.raises(gg.UnsupportedLayerError, match="'glu' halves"):
+        gg.from_keras(model)
 
 
 @pytest.mark.parametrize(
