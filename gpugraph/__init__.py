@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gpugraph.evaluate import Verification
     from gpugraph.graph import NeuronGraph
     from gpugraph.layer_call import LayerCall
+    from gpugraph.paths import NodePath, strongest_paths
     from gpugraph.population import Activation, Population, Tensor
     from gpugraph.projection import Projection
     from gpugraph.registry import converts, supported_layers
@@ -55,6 +56,7 @@ _HOMES = {
     ],
     "evaluate": ["Verification"],
     "graph": ["NeuronGraph"],
+    "paths": ["NodePath", "strongest_paths"],
     "population": ["Activation", "Population", "Tensor"],
     "projection": ["Projection"],
     "registry": ["converts", "supported_layers"],

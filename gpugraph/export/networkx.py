@@ -12,6 +12,7 @@ from gpugraph.arrays import require_memory
 if TYPE_CHECKING:
     import networkx as nx
 
+    from gpugraph.edges import Edges
     from gpugraph.graph import NeuronGraph
     from gpugraph.population import Population
 
@@ -63,32 +64,30 @@ def _add_edges(built: nx.DiGraph, graph: NeuronGraph, parameters: bool) -> None:
     Writes to the dictionaries behind `add_edge`, which for each edge looks up what we know.
     """
     succ, pred = built._succ, built._pred
-    for projection in graph.projections:
-        kind = projection.kind
-        for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
-            columns = [column.tolist() for column in edges]
-            if parameters:
-                columns += [edges.parameter.tolist(), edges.tap.tolist()]
-            for src, dst, weight, *more in zip(*columns, strict=True):
-                if dst in succ[src]:
-                    succ[src][dst]["weight"] += weight
-                    continue
-                data = {"weight": weight, "kind": kind}
-                if more:
-                    data["parameter"], data["tap"] = more
-                succ[src][dst] = pred[dst][src] = data
+    for edges in graph.edges(chunk_edges=CHUNK_EDGES, device="cpu"):
+        attributes = _attributes(edges, parameters)
+        for src, dst, data in zip(edges.src.tolist(), edges.dst.tolist(), attributes, strict=True):
+            targets = succ[src]
+            if dst in targets:
+                targets[dst]["weight"] += data["weight"]
+            else:
+                targets[dst] = pred[dst][src] = data
 
 
 def _add_parallel_edges(built: nx.MultiDiGraph, graph: NeuronGraph, parameters: bool) -> None:
     """Add every edge, parallel ones beside each other."""
-    for projection in graph.projections:
-        for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
-            columns = [column.tolist() for column in edges]
-            if parameters:
-                columns += [edges.parameter.tolist(), edges.tap.tolist()]
-            for src, dst, weight, *more in zip(*columns, strict=True):
-                extra = dict(zip(("parameter", "tap"), more, strict=True)) if more else {}
-                built.add_edge(src, dst, weight=weight, kind=projection.kind, **extra)
+    for edges in graph.edges(chunk_edges=CHUNK_EDGES, device="cpu"):
+        attributes = _attributes(edges, parameters)
+        built.add_edges_from(zip(edges.src.tolist(), edges.dst.tolist(), attributes, strict=True))
+
+
+def _attributes(edges: Edges, parameters: bool) -> list[dict[str, Any]]:
+    """Return the attributes of each edge, as Python's own numbers and words."""
+    kind, weights = edges.kind, edges.weight.tolist()
+    if not parameters:
+        return [{"weight": weight, "kind": kind} for weight in weights]
+    rows = zip(weights, edges.parameter.tolist(), edges.tap.tolist(), strict=True)
+    return [{"weight": w, "kind": kind, "parameter": p, "tap": t} for w, p, t in rows]
 
 
 @contextmanager

@@ -31,12 +31,9 @@ def cropping(call: Conversion) -> Tensor:
 @converts("UpSampling1D", "UpSampling2D", "UpSampling3D")
 def up_sampling(call: Conversion) -> Tensor:
     """Each input to its copies (`copy`), or with the weights of the interpolation (`mean`)."""
-    interpolation = getattr(call.layer, "interpolation", "nearest")
-    if interpolation == "nearest":
+    if getattr(call.layer, "interpolation", "nearest") == "nearest":
         return _moved(call, lambda _, n_src, n_dst: _repeated(n_src, n_dst // n_src))
-    return _moved(
-        call, lambda _, n_src, n_dst: _interpolated(n_src, n_dst // n_src, interpolation), "mean"
-    )
+    return _moved(call, lambda _, n_src, n_dst: _interpolated(call, n_src, n_dst // n_src), "mean")
 
 
 def _per_dimension(amounts: Any) -> Sequence[tuple[int, int]]:
@@ -76,7 +73,7 @@ def _repeated(n: int, times: int) -> Axis:
     return pairs(dst // times, dst, dst % times, n, n * times, times)
 
 
-def _interpolated(n: int, times: int, interpolation: str) -> Axis:
+def _interpolated(call: Conversion, n: int, times: int) -> Axis:
     """Position i to every position that it has a share in.
 
     The interpolations are linear and separable, so resizing unit vectors shows the shares that
@@ -84,10 +81,14 @@ def _interpolated(n: int, times: int, interpolation: str) -> Axis:
     """
     import keras
 
+    interpolation = call.layer.interpolation
     unit_vectors = np.eye(n, dtype=np.float32)[None, :, None, :]
-    resized = keras.ops.image.resize(
-        unit_vectors, (n * times, 1), interpolation=interpolation, data_format="channels_last"
-    )
+    try:
+        resized = keras.ops.image.resize(
+            unit_vectors, (n * times, 1), interpolation=interpolation, data_format="channels_last"
+        )
+    except ValueError as error:
+        raise call.unsupported(f"this backend has no '{interpolation}' interpolation") from error
     shares = np.asarray(keras.ops.convert_to_numpy(resized))[0, :, 0, :]
     dst, src = np.nonzero(shares)
     # The tap tells the phase and the distance, so that equal taps step evenly.

@@ -149,6 +149,8 @@ def test_weights_that_are_not_finite_are_refused(value):
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "mixed_float16"])
 def test_other_dtypes(dtype):
+    if keras.config.backend() == "jax" and dtype == "float64":
+        pytest.skip("jax computes in float32 unless told otherwise before it starts")
     model = model_of(layers.Dense(2, dtype=dtype), (3,))
     (edges,) = gg.from_keras(model).edges(device="cpu")
     expected = np.float64 if dtype == "float64" else np.float32

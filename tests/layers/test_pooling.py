@@ -1,9 +1,11 @@
+import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from keras import layers
 
+import gpugraph as gg
 from tests.jacobian import assert_forward, assert_linear
 from tests.reference import pooling_edges
 from tests.strategies import windows
@@ -54,8 +56,21 @@ def test_max_pooling(rank, data):
 @given(data=st.data())
 def test_average_pooling(rank, data):
     window = data.draw(windows(rank, size="pool_size", dilated=False))
+    assume(keras.config.backend() != "torch" or window.options["padding"] == "valid")
     graph = assert_linear(AVERAGE[rank](**one_dimensional(window, rank)), window.shape)
     assert [p.kind for p in graph.projections] == ["mean"]
+
+
+def test_padded_averages_are_refused_on_torch(monkeypatch):
+    """Keras repeats the border there: another average than on the other backends."""
+    models = [
+        keras.Sequential([keras.Input((n, n, 1)), layers.AveragePooling2D(2, padding="same")])
+        for n in (4, 5)
+    ]
+    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+    assert gg.from_keras(models[0]).n_edges == 16  # nothing is padded
+    with pytest.raises(gg.UnsupportedLayerError, match="averages repeated border values"):
+        gg.from_keras(models[1])
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
