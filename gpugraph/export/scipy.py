@@ -40,21 +40,25 @@ def to_scipy(graph: NeuronGraph, weight: Weight = "weight") -> sparse.csr_array:
 
     n_edges, n_nodes = graph.n_edges, graph.n_nodes
     positions = np.dtype(np.int32 if max(n_edges, n_nodes) < 2**31 else np.int64)
-    bytes_per_edge = positions.itemsize + graph.weight_dtype.itemsize
-    # Triples and what scipy makes of them stand beside the matrix, one population at a time.
-    what = f"The matrix of '{graph.name}' ({n_edges:,} edges)"
-    require_memory(4 * n_edges * bytes_per_edge, what, SMALLER)
-    indptr = np.zeros(n_nodes + 1, positions)
-    indices = np.empty(n_edges, positions)
-    data = np.empty(n_edges, graph.weight_dtype)
     leaving: dict[str, list[Projection]] = {}
     for projection in graph.projections:
         leaving.setdefault(projection.source.name, []).append(projection)
+    # Triples and what scipy makes of them stand beside the matrix, one population at a time.
+    beside = max(
+        (sum(p.n_edges for p in ps) for ps in leaving.values() if not _has_ordered_rows(ps)),
+        default=0,
+    )
+    bytes_per_edge = positions.itemsize + graph.weight_dtype.itemsize
+    what = f"The matrix of '{graph.name}' ({n_edges:,} edges)"
+    require_memory((n_edges + 4 * beside) * bytes_per_edge, what, SMALLER)
+    indptr = np.zeros(n_nodes + 1, positions)
+    indices = np.empty(n_edges, positions)
+    data = np.empty(n_edges, graph.weight_dtype)
     at = 0
     for population in graph.populations.values():
         projections = leaving.get(population.name, [])
         stop = at + sum(p.n_edges for p in projections)
-        if len(projections) == 1 and _is_ordered(projections[0]):
+        if _has_ordered_rows(projections):
             _write_rows(projections[0], indices[at:stop], data[at:stop])
             if weight != "weight":
                 data[at:stop] = _viewed(data[at:stop], weight)
@@ -93,6 +97,11 @@ def _sorted_by_scipy(
 def _viewed(values: np.ndarray, weight: Weight) -> np.ndarray:
     """Return weights as the view sees them."""
     return np.ones_like(values) if weight is None else weight_view(values, weight)
+
+
+def _has_ordered_rows(projections: list[Projection]) -> bool:
+    """Tell whether a population's rows can be written as they will stand."""
+    return len(projections) == 1 and _is_ordered(projections[0])
 
 
 def _is_ordered(projection: Projection) -> bool:
