@@ -1,0 +1,67 @@
+"""The same code on CuPy gives what it gives on numpy: ``pytest -m gpu`` on a CUDA machine."""
+
+import numpy as np
+import pytest
+
+import gpugraph as gg
+from tests.export.graphs import everything
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def cupy():
+    module = pytest.importorskip("cupy")
+    if not module.is_available():
+        pytest.skip("cupy finds no GPU")
+    return module
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return everything()
+
+
+@pytest.mark.parametrize("chunk_edges", [7, 1000, None])
+def test_edges_equal_numpys(cupy, graph, chunk_edges):
+    on_gpu = list(graph.edges(chunk_edges=chunk_edges, device="cuda"))
+    assert all(isinstance(column, cupy.ndarray) for chunk in on_gpu for column in chunk)
+    for name in ("src", "dst", "weight", "parameter", "tap"):
+        got = np.concatenate([cupy.asnumpy(getattr(chunk, name)) for chunk in on_gpu])
+        expected = np.concatenate([getattr(c, name) for c in graph.edges(device="cpu")])
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_materialise_equals_numpys(cupy, graph):
+    for got, expected in zip(graph.materialise("cuda"), graph.materialise("cpu"), strict=True):
+        np.testing.assert_array_equal(cupy.asnumpy(got), expected)
+
+
+@pytest.mark.parametrize("view", ["weight", "magnitude", "positive", "negative", None])
+def test_products_equal_numpys(cupy, graph, view):
+    rng = np.random.default_rng(0)
+    for projection in graph.projections:
+        x = rng.standard_normal((2, projection.source.size))
+        y = rng.standard_normal((2, projection.target.size))
+        forward = projection.apply(cupy.asarray(x), view)
+        back = projection.apply_transposed(cupy.asarray(y), view)
+        np.testing.assert_allclose(cupy.asnumpy(forward), projection.apply(x, view), rtol=1e-10)
+        expected = projection.apply_transposed(y, view)
+        np.testing.assert_allclose(cupy.asnumpy(back), expected, rtol=1e-10)
+
+
+def test_the_linear_operator_equals_numpys(cupy, graph):
+    x = np.random.default_rng(0).standard_normal(graph.n_nodes)
+    got = graph.as_linear_operator(device="cuda") @ cupy.asarray(x)
+    expected = graph.as_linear_operator(device="cpu") @ x
+    np.testing.assert_allclose(cupy.asnumpy(got), expected, rtol=1e-10)
+
+
+def test_auto_takes_the_gpu(cupy, graph):
+    assert isinstance(next(graph.edges()).src, cupy.ndarray)
+
+
+def test_too_large_a_graph_is_refused_before_it_is_made(cupy):
+    graph = gg.from_keras("keras.applications:VGG16")
+    with pytest.raises(gg.GraphTooLargeError, match="GPU memory"):
+        graph.materialise("cuda")
