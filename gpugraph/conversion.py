@@ -267,5 +267,5 @@ def _broadcast(shape: tuple[int, ...], rank: int) -> list[tuple[int, int]]:
     """Return (size, stride) of each of ``rank`` dimensions to which a shape is broadcast."""
     missing = rank - len(shape)
     if missing < 0:
-        shape, missing = shape[-rank:] if rank else (), 0
+        raise ShapeError(f"Shape {shape} has more than the {rank} dimensions of its target.")
     return [(1, 0)] * missing + list(zip(shape, strides(shape), strict=True))

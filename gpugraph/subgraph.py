@@ -66,7 +66,7 @@ def threshold(graph: NeuronGraph, least: float) -> NeuronGraph:
         raise SelectionError(f"The threshold must be a number of at least 0, not {least}.")
     kept = []
     for projection in graph.projections:
-        picked = _Picked(projection)
+        picked = _Picked(projection, graph.index_dtype)
         for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
             if not _largest(edges) < least:
                 picked.add(edges, np.abs(edges.weight) >= least)
@@ -85,7 +85,7 @@ def strongest(graph: NeuronGraph, k: int) -> NeuronGraph:
     for projections in into.values():
         floor, ties = _floor(graph, projections, k)
         for projection in projections:
-            picked = _Picked(projection)
+            picked = _Picked(projection, graph.index_dtype)
             for edges in projection.chunks(CHUNK_EDGES, graph.index_dtype):
                 if _largest(edges) < floor:
                     continue
@@ -219,7 +219,7 @@ def _restricted(
         axes=tuple(_only(axis, pairs) for axis, pairs in zip(projection.axes, kept, strict=True)),
         window_tap=None if tap is None else tap[kept[0]],
     )
-    picked = _Picked(near)
+    picked = _Picked(near, graph.index_dtype)
     for edges in near.chunks(CHUNK_EDGES, graph.index_dtype):
         src, dst = edges.src - projection.source.offset, edges.dst - projection.target.offset
         picked.add(edges, source[src] & target[dst])
@@ -250,37 +250,39 @@ def _only(axis: Axis, pairs: np.ndarray) -> Axis:
 
 @dataclass
 class _Picked:
-    """Edges of one projection picked chunk by chunk."""
+    """Edges of one projection picked chunk by chunk, in their order.
+
+    As long as every edge is picked, only their number is kept: where all are, the projection
+    itself is the result, however large.
+    """
 
     whole: Projection
-    columns: list[list[np.ndarray]] = field(default_factory=list)
+    dtype: np.dtype
     n_edges: int = 0
+    unbroken: int = 0
+    columns: list[list[np.ndarray]] = field(default_factory=list)
     budget: int = field(default_factory=lambda: int(free_memory() * SHARE_OF_FREE_MEMORY))
 
     def add(self, edges: Edges, chosen: np.ndarray) -> None:
         """Take the chosen edges of a chunk."""
         at = np.flatnonzero(chosen)
         self.n_edges += len(at)
-        if self.n_edges * BYTES_PER_LISTED_EDGE > self.budget:
-            p = self.whole
-            raise GraphTooLargeError(
-                f"More than {self.n_edges:,} edges from '{p.source.name}' to '{p.target.name}' "
-                f"were picked, more than fit in memory. {ADVICE}"
-            )
-        if len(at):
-            columns = (edges.src, edges.dst, edges.parameter, edges.tap)
-            gains = _gains(edges) if _has_gain(self.whole) else np.zeros(len(edges))
-            self.columns.append([column[at] for column in (*columns, gains)])
+        if len(at) == len(edges) and self.unbroken == edges.start:
+            self.unbroken += len(at)
+        elif len(at):
+            self._check_budget(self.n_edges)
+            self.columns.append(_columns(edges, at))
 
     def projection(self, *, listed_always: bool = False) -> Projection:
         """Return a projection of the picked edges; the projection itself where all were."""
         p = self.whole
         if self.n_edges == p.n_edges and not listed_always:
             return p
-        empty = [np.zeros(0, np.int64)] * 5
-        src, dst, parameter, tap, gain = (
-            np.concatenate(column) for column in zip(*(self.columns or [empty]), strict=True)
-        )
+        self._check_budget(self.n_edges)
+        first = chunks([(p, 0, self.unbroken)], CHUNK_EDGES, self.dtype)
+        parts = [_columns(edges, np.arange(len(edges))) for edges in first] + self.columns
+        parts = parts or [[np.zeros(0, np.int64)] * 5]
+        src, dst, parameter, tap, gain = (np.concatenate(part) for part in zip(*parts, strict=True))
         axis = listed(
             src - p.source.offset,
             dst - p.target.offset,
@@ -292,6 +294,21 @@ class _Picked:
         if _has_gain(p):
             axis = replace(axis, gain=gain)
         return replace(p, axes=(axis,), window_tap=tap)
+
+    def _check_budget(self, n_edges: int) -> None:
+        if n_edges * BYTES_PER_LISTED_EDGE > self.budget:
+            p = self.whole
+            raise GraphTooLargeError(
+                f"At least {n_edges:,} edges from '{p.source.name}' to '{p.target.name}' were "
+                f"picked, more than fit in memory. {ADVICE}"
+            )
+
+
+def _columns(edges: Edges, at: np.ndarray) -> list[np.ndarray]:
+    """Return what is kept of the edges at these places of a chunk."""
+    has_gain = _has_gain(edges.projection)
+    gains = _gains(edges) if has_gain else np.zeros(len(edges), np.float32)
+    return [c[at] for c in (edges.src, edges.dst, edges.parameter, edges.tap, gains)]
 
 
 def _has_gain(projection: Projection) -> bool:

@@ -203,3 +203,19 @@ def test_strongest_leaves_nan_out():
     model.layers[0].kernel.assign([[np.nan, np.nan], [np.nan, 1.0], [np.nan, np.nan]])
     graph = gg.from_keras(model, allow_nonfinite=True)
     assert graph.strongest(2).materialise("cpu").weight.tolist() == [1.0]
+
+
+def test_a_projection_that_stays_whole_takes_no_memory(graph, monkeypatch):
+    monkeypatch.setattr(subgraph, "free_memory", lambda: 0)
+    monkeypatch.setattr(subgraph, "CHUNK_EDGES", 50)
+    for part in (graph.threshold(0.0), graph.strongest(10**6)):
+        assert [p.axes for p in part.projections] == [p.axes for p in graph.projections]
+
+
+@pytest.mark.parametrize("chunk_edges", [1, 50, 1000])
+def test_chunks_do_not_change_what_is_picked(graph, monkeypatch, chunk_edges):
+    expected = [graph.threshold(0.3), graph.strongest(40)]
+    monkeypatch.setattr(subgraph, "CHUNK_EDGES", chunk_edges)
+    for part, whole in zip([graph.threshold(0.3), graph.strongest(40)], expected, strict=True):
+        for mine, theirs in zip(part.materialise("cpu"), whole.materialise("cpu"), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
