@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product
-from math import prod
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from gpugraph.arrays import Array, namespace_of
 from gpugraph.axes import Axis, Run
+from gpugraph.contraction import add_contraction, has_fan_in, is_regular
 from gpugraph.population import Reduce
 from gpugraph.views import Weight, gain_view, weight_view
 
@@ -76,8 +76,11 @@ def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce
     if projection.kernel is None or weight is None:
         JOIN[reduce](xp, target, values)
         return y
-    kernel = projection.kernel_view(xp.asarray(weight_view(projection.kernel, weight)))
-    _add_taps(projection, values, kernel, target, weight)
+    kernel = projection.kernel_view(xp.asarray(projection.kernel))
+    if is_regular(projection.axes):
+        add_contraction(projection.axes, values, kernel, target, weight)
+    else:
+        _add_taps(projection, values, kernel, target, weight)
     return y
 
 
@@ -99,11 +102,11 @@ def _add_taps(
                 part = part * along(xp.asarray(gain.astype(part.dtype)), i + 1, part.ndim)
             if _length(run.dst) < part.shape[i + 1]:
                 part = part.sum(axis=i + 1, keepdims=True)
-        into, taps = target[(whole, *dst)], kernel[tuple(tap)]
-        if any(a.is_tapped and a.kind == "fan_in" for a in projection.axes):
-            _add_contraction(projection.axes, part, taps, into)
+        into = target[(whole, *dst)]
+        if has_fan_in(projection.axes):
+            add_contraction(projection.axes, part, kernel[tuple(tap)], into, weight, one_tap=True)
         else:
-            into += part * taps.astype(part.dtype, copy=False)
+            into += part * weight_view(kernel[tuple(tap)], weight).astype(part.dtype, copy=False)
 
 
 def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
@@ -193,34 +196,3 @@ def _length(positions: slice) -> int:
     """Number of positions in a run's slice."""
     stop = -1 if positions.stop is None else positions.stop
     return len(range(positions.start, stop, positions.step or 1))
-
-
-def _add_contraction(axes: tuple[Axis, ...], x: Array, kernel: Array, y: Array) -> None:
-    """Add ``sum over fan-in of x * kernel`` to ``y`` by matrix products.
-
-    Dimension 0 of x and y is the batch, dimension ``i + 1`` is axis i; the kernel has no batch.
-    """
-    xp = namespace_of(x)
-    roles: dict[str, list[int]] = {"stack": [], "row": [], "in": [], "out": []}
-    for i, axis in enumerate(axes):
-        role = {"fan_in": "in", "fan_out": "out", "one_to_one": "stack"}.get(axis.kind, "row")
-        roles[role if axis.is_tapped else "row"].append(i)
-    stack, row, fan_in, fan_out = roles["stack"], roles["row"], roles["in"], roles["out"]
-    rows = [0, *(i + 1 for i in row)]
-    stacks = [i + 1 for i in stack]
-    ins, outs = [i + 1 for i in fan_in], [i + 1 for i in fan_out]
-
-    left = x.transpose(*stacks, *rows, *ins, *outs)
-    right = kernel.transpose(*stack, *row, *fan_in, *fan_out)
-    lead, made = left.shape[: len(stacks) + len(rows)], right.shape[len(axes) - len(outs) :]
-    n_in = prod(right.shape[len(stack) + len(row) :][: len(ins)])
-    left = left.reshape(*lead, n_in)
-    right = right.reshape(*right.shape[: len(stack)], *[1] * (len(rows) - 1), n_in, prod(made))
-    out = xp.matmul(_ready(left), _ready(right.astype(left.dtype, copy=False)))
-    into = y.transpose(*stacks, *rows, *outs, *ins)
-    into += out.reshape(*lead, *made, *[1] * len(ins))
-
-
-def _ready(matrices: Array) -> Array:
-    """Return matrices that BLAS takes as they are; numpy multiplies others in a slow loop."""
-    return matrices if matrices.itemsize in matrices.strides[-2:] else matrices.copy()

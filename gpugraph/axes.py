@@ -39,6 +39,19 @@ class Run(NamedTuple):
     pairs: slice
 
 
+class Grid(NamedTuple):
+    """Where regular windows lie: source = start + target * dst_step + tap * tap_step."""
+
+    dst_step: int
+    tap_step: int
+    start: int
+
+    def positions(self, n_dst: int, n_tap: int) -> np.ndarray:
+        """Source position of every (target, tap), in the padding ones too."""
+        dst, tap = np.indices((n_dst, n_tap))
+        return self.start + dst * self.dst_step + tap * self.tap_step
+
+
 @dataclass(frozen=True, eq=False)
 class Axis:
     """One factor of a projection's edges.
@@ -99,6 +112,22 @@ class Axis:
             src_stride=self.dst_stride,
             dst_stride=self.src_stride,
         )
+
+    @cached_property
+    def grid(self) -> Grid | None:
+        """The steps of a sliding window; None where pairs follow no such rule."""
+        if not len(self):
+            return None
+        rows = np.stack([self.dst, self.tap, np.ones(len(self), np.int64)], axis=1)
+        fit = np.linalg.lstsq(rows.astype(np.float64), self.src, rcond=None)[0]
+        grid = Grid(*np.rint(fit).astype(int).tolist())
+        positions = grid.positions(self.n_dst, self.n_tap)
+        inside = (positions >= 0) & (positions < self.n_src)
+        found = np.full(positions.shape, -1)
+        found[self.dst, self.tap] = self.src
+        # As many pairs as positions inside, so that none of them stands twice.
+        is_regular = len(self) == inside.sum() and (found == np.where(inside, positions, -1)).all()
+        return grid if is_regular else None
 
     def take(self, pairs: np.ndarray) -> Axis:
         """Return the axis with only these pairs (a mask or indices), as a window."""
