@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
+from math import prod
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -65,6 +67,20 @@ def strided(array: Array, sizes: Sequence[int], strides: Sequence[int]) -> Array
         (*array.shape[:-1], *sizes),
         (*array.strides[:-1], *(s * array.itemsize for s in strides)),
     )
+
+
+def blocks(shape: Sequence[int], first: int, last: int, most: int) -> Iterator[tuple[slice, ...]]:
+    """Cut dimensions ``first:last`` of an array, outer ones first, into blocks of that size."""
+    whole = slice(None)
+    size = prod(shape)
+    cut: list[list[slice]] = []
+    for n in shape[first:last]:
+        step = max(1, min(n, most * n // size)) if size else n
+        cut.append([slice(at, at + step) for at in range(0, n, step)] if step < n else [whole])
+        size = size // n * step if size else 0
+    rest = (whole,) * (len(shape) - last)
+    for inner in product(*cut):
+        yield (*(whole,) * first, *inner, *rest)
 
 
 def index_dtype(n_nodes: int) -> np.dtype:

@@ -6,19 +6,16 @@ The windows of a layer are gathered, some rows at a time, into a matrix of (targ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
 from math import prod
 from typing import Literal
 
-from gpugraph.arrays import Array, namespace_of
+from gpugraph.arrays import Array, blocks, namespace_of
 from gpugraph.axes import Axis
-from gpugraph.views import Weight, weight_view
+from gpugraph.views import BLOCK_WEIGHTS, Weight, weight_view
 
 # Most gathered values at a time: they should stay in the cache.
 BLOCK_VALUES = 2**20
-# Most weights that are looked at at a time: no second kernel may stand beside a large one.
-BLOCK_WEIGHTS = 2**22
 
 Role = Literal["stack", "row", "window", "in", "out"]
 
@@ -78,7 +75,7 @@ def add_contraction(
     left = left[(..., *[0] * len(fan_out))]
     into = target.transpose(*lead, *_after(fan_out), *_after(fan_in))[(..., *[0] * len(fan_in))]
     right = kernel.transpose(*stack, *window, *fan_in, *fan_out, *row)[(..., *[0] * len(row))]
-    for block in _blocks(right.shape, n_stack, n_stack + n_summed, BLOCK_WEIGHTS):
+    for block in blocks(right.shape, n_stack, n_stack + n_summed, BLOCK_WEIGHTS):
         weights = weight_view(right[block], weight).astype(left.dtype, copy=False)
         part = left[(..., *block[n_stack : n_stack + n_summed])]
         _multiply(part, weights, into, n_stack, n_rows)
@@ -95,7 +92,7 @@ def _multiply(left: Array, right: Array, into: Array, n_stack: int, n_rows: int)
     columns = into.shape[lead:]
     right = _ready(right.reshape(*stacked, inner, prod(columns)))
     most = BLOCK_VALUES // max(inner, 1)
-    for rows in _blocks((*stacked, *left.shape[n_stack:lead]), n_stack, lead, most):
+    for rows in blocks((*stacked, *left.shape[n_stack:lead]), n_stack, lead, most):
         part = left[rows]
         made = xp.matmul(_ready(part.reshape(*stacked, -1, inner)), right)
         into[rows] += made.reshape(*part.shape[:lead], *columns)
@@ -136,20 +133,6 @@ def _windows(values: Array, windows: Sequence[tuple[int, Axis]]) -> Array:
         strides[dim] *= axis.grid.dst_step
     first = values[tuple(slice(at, None) for at in start)]
     return xp.lib.stride_tricks.as_strided(first, shape, strides)
-
-
-def _blocks(shape: Sequence[int], first: int, last: int, most: int) -> Iterator[tuple[slice, ...]]:
-    """Cut dimensions ``first:last`` of an array, outer ones first, into blocks of that size."""
-    whole = slice(None)
-    size = prod(shape)
-    cut: list[list[slice]] = []
-    for n in shape[first:last]:
-        step = max(1, min(n, most * n // size)) if size else n
-        cut.append([slice(at, at + step) for at in range(0, n, step)] if step < n else [whole])
-        size = size // n * step if size else 0
-    rest = (whole,) * (len(shape) - last)
-    for inner in product(*cut):
-        yield (*(whole,) * first, *inner, *rest)
 
 
 def _ready(matrices: Array) -> Array:

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpugraph.apply import apply
 from gpugraph.arrays import Array, index_dtype, namespace_of, strided
@@ -175,13 +176,31 @@ class Projection:
         """Edges out of each source node; int64, shape ``(source.size,)``."""
         return self.transposed.in_degree()
 
-    def in_strength(self, weight: Weight = "weight") -> np.ndarray:
-        """Sum of the weights into each target node; float64, shape ``(target.size,)``."""
-        return in_strength(self, weight)
+    def in_strength(
+        self, weight: Weight = "weight", *, xp: ModuleType = np, dtype: DTypeLike = np.float64
+    ) -> Array:
+        """Sum of the weights into each target node.
 
-    def out_strength(self, weight: Weight = "weight") -> np.ndarray:
-        """Sum of the weights out of each source node; float64, shape ``(source.size,)``."""
-        return self.transposed.in_strength(weight)
+        Parameters
+        ----------
+        weight : {"weight", "magnitude", "positive", "negative", None}
+            Which view of the weights; None counts edges.
+        xp : module
+            numpy or cupy.
+        dtype : float64 or float32
+            Of the sums, and what they are added up in.
+
+        Returns
+        -------
+        array of shape ``(target.size,)``
+        """
+        return in_strength(self, weight, xp, np.dtype(dtype))
+
+    def out_strength(
+        self, weight: Weight = "weight", *, xp: ModuleType = np, dtype: DTypeLike = np.float64
+    ) -> Array:
+        """Sum of the weights out of each source node: `in_strength` against the edges."""
+        return self.transposed.in_strength(weight, xp=xp, dtype=dtype)
 
     @property
     def weights(self) -> np.ndarray:

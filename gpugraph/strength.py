@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpugraph.apply import along
-from gpugraph.arrays import Array
+from gpugraph.arrays import Array, blocks
 from gpugraph.axes import Axis
-from gpugraph.views import Weight, gain_view, weight_view
+from gpugraph.views import BLOCK_WEIGHTS, Weight, gain_view, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.projection import Projection
@@ -21,45 +23,67 @@ def in_degree(projection: Projection) -> np.ndarray:
     for i, axis in enumerate(projection.axes):
         count = np.bincount(axis.dst, minlength=axis.n_dst)
         counts = counts * along(count, i, counts.ndim)
-    return _spread(projection, counts)
+    return _spread(projection, counts, np)
 
 
-def in_strength(projection: Projection, weight: Weight = "weight") -> np.ndarray:
-    """Sum of the weights into each target node; float64, shape ``(target.size,)``.
+def in_strength(
+    projection: Projection, weight: Weight, xp: ModuleType = np, dtype: np.dtype | None = None
+) -> Array:
+    """Sum of the weights into each target node; see `Projection.in_strength`.
 
     In closed form: the kernel is contracted with a table of (target position, tap) per axis.
     """
+    dtype = np.dtype(np.float64) if dtype is None else dtype
     if weight is None:
-        return in_degree(projection).astype(np.float64)
+        return xp.asarray(in_degree(projection).astype(dtype))
     if weight in ("positive", "negative") and projection.has_negative_gain:
-        signed, magnitude = in_strength(projection, "weight"), in_strength(projection, "magnitude")
+        signed, magnitude = (in_strength(projection, w, xp, dtype) for w in ("weight", "magnitude"))
         return (magnitude + signed if weight == "positive" else magnitude - signed) / 2
     if projection.is_listed:
         values = weight_view(projection.listed_weight, weight)
-        return np.bincount(projection.axes[0].dst, values, minlength=projection.target.size)
-    total: Array = projection.kernel_view(weight_view(projection.weights, weight))
-    # The dimensions that only sum go first: they make the rest small.
-    for i, axis in sorted(enumerate(projection.axes), key=lambda ia: ia[1].kind != "fan_in"):
-        total = _sum_into_targets(total, i, axis, weight)
-    return _spread(projection, total.astype(np.float64))
+        total = np.bincount(projection.axes[0].dst, values, minlength=projection.target.size)
+        return xp.asarray(total.astype(dtype))
+    total = _sum_fan_in(projection, weight, xp, dtype)
+    for i, axis in enumerate(projection.axes):
+        if not _is_plain(axis):
+            total = _sum_into_targets(total, i, axis, weight, xp)
+    return _spread(projection, total, xp)
 
 
-def _spread(projection: Projection, values: np.ndarray) -> np.ndarray:
-    """Write values given per target position of every axis into one array over the target."""
-    y = np.zeros(projection.target.size, values.dtype)
-    projection.target_view(y)[...] = values
-    return y
+def _is_plain(axis: Axis) -> bool:
+    """Whether the kernel's dimension along the axis is the target's already, or summed away."""
+    return axis.is_tapped and axis.gain is None and axis.kind in ("fan_in", "fan_out", "one_to_one")
 
 
-def _sum_into_targets(total: Array, dim: int, axis: Axis, weight: Weight) -> Array:
+def _sum_fan_in(projection: Projection, weight: Weight, xp: ModuleType, dtype: np.dtype) -> Array:
+    """Add up the kernel over its fan-in: what is left is small."""
+    kernel = projection.kernel_view(xp.asarray(projection.weights))
+    fan_in = [i for i, a in enumerate(projection.axes) if _is_plain(a) and a.kind == "fan_in"]
+    shape = [1 if i in fan_in else n for i, n in enumerate(kernel.shape)]
+    total = xp.zeros(shape, dtype)
+    for block in blocks(kernel.shape, 0, kernel.ndim, BLOCK_WEIGHTS):
+        at = tuple(slice(None) if i in fan_in else part for i, part in enumerate(block))
+        values = weight_view(kernel[block], weight)
+        total[at] += values.sum(axis=tuple(fan_in), keepdims=True, dtype=dtype)
+    return total
+
+
+def _sum_into_targets(total: Array, dim: int, axis: Axis, weight: Weight, xp: ModuleType) -> Array:
     """Take one dimension of a kernel from taps to targets, adding up each target's taps."""
-    if axis.is_tapped and axis.gain is None and axis.kind in ("fan_out", "one_to_one"):
-        return total
-    if axis.is_tapped and axis.gain is None and axis.kind == "fan_in":
-        return total.sum(axis=dim, keepdims=True, dtype=np.float64)
     gain = gain_view(axis, weight)
     if not axis.is_tapped:
-        return total * along(np.bincount(axis.dst, gain, axis.n_dst), dim, total.ndim)
+        counts = np.bincount(axis.dst, gain, axis.n_dst).astype(total.dtype)
+        return total * along(xp.asarray(counts), dim, total.ndim)
     table = np.zeros((axis.n_dst, axis.n_tap))
     np.add.at(table, (axis.dst, axis.tap), 1 if gain is None else gain)
-    return np.moveaxis(np.tensordot(table, total, (1, dim)), 0, dim)
+    before, after = total.shape[:dim], total.shape[dim + 1 :]
+    matrices = total.reshape(*before, axis.n_tap, prod(after))
+    summed = xp.matmul(xp.asarray(table.astype(total.dtype)), matrices)
+    return summed.reshape(*before, axis.n_dst, *after)
+
+
+def _spread(projection: Projection, values: Array, xp: ModuleType) -> Array:
+    """Write values given per target position of every axis into one array over the target."""
+    y = xp.zeros(projection.target.size, values.dtype)
+    projection.target_view(y)[...] = values
+    return y
