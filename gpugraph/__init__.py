@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpugraph.topology import topology
 
 if TYPE_CHECKING:
+    from gpugraph.algorithms.pagerank import pagerank
     from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs, window
     from gpugraph.conversion import Conversion
     from gpugraph.convert import from_keras
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
         ModelError,
         NonFiniteError,
         OutputError,
+        RangeError,
         SelectionError,
         ShapeError,
+        SignedWeightsError,
+        UndefinedMeasureError,
         UnsupportedLayerError,
     )
     from gpugraph.evaluate import Verification
     from gpugraph.graph import NeuronGraph
     from gpugraph.layer_call import LayerCall
+    from gpugraph.node_values import NodeValues, RankedNode
     from gpugraph.paths import NodePath, strongest_paths
     from gpugraph.population import Activation, Population, Tensor
     from gpugraph.projection import Projection
@@ -38,6 +43,7 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `import gpugraph` and `gpugraph --help` stay instant.
 _HOMES = {
+    "algorithms.pagerank": ["pagerank"],
     "axes": ["Axis", "fan_in", "fan_out", "one_to_one", "pairs", "window"],
     "conversion": ["Conversion"],
     "convert": ["from_keras"],
@@ -50,12 +56,16 @@ _HOMES = {
         "ModelError",
         "NonFiniteError",
         "OutputError",
+        "RangeError",
         "SelectionError",
         "ShapeError",
+        "SignedWeightsError",
+        "UndefinedMeasureError",
         "UnsupportedLayerError",
     ],
     "evaluate": ["Verification"],
     "graph": ["NeuronGraph"],
+    "node_values": ["NodeValues", "RankedNode"],
     "paths": ["NodePath", "strongest_paths"],
     "population": ["Activation", "Population", "Tensor"],
     "projection": ["Projection"],

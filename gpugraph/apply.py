@@ -46,21 +46,21 @@ REDUCTION = {
 }
 
 
-def apply(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
-    """Send a batch of values along the edges; see `Projection.apply`."""
+def apply(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:
+    """Join a batch of values, sent along the edges, to what y holds; see `Projection.apply`."""
     if projection.is_listed:
-        return _apply_listed(projection, x, weight, reduce)
-    if reduce != "sum" and not _is_uniform(projection, weight):
-        return _apply_runs(projection, x, weight, reduce)
-    if weight in ("positive", "negative") and projection.has_negative_gain:
-        signed, magnitude = (_apply_axes(projection, x, w, "sum") for w in ("weight", "magnitude"))
-        return (magnitude + signed if weight == "positive" else magnitude - signed) / 2
-    if weight == "negative" and projection.kernel is None:
-        return namespace_of(x).zeros((len(x), projection.target.size), x.dtype)
-    return _apply_axes(projection, x, weight, reduce)
+        _apply_listed(projection, x, weight, reduce, y)
+    elif reduce != "sum" and not _is_uniform(projection, weight):
+        _apply_runs(projection, x, weight, reduce, y)
+    elif weight in ("positive", "negative") and projection.has_negative_gain:
+        half = x / 2
+        _apply_axes(projection, half, "magnitude", reduce, y)
+        _apply_axes(projection, half if weight == "positive" else -half, "weight", reduce, y)
+    elif weight != "negative" or projection.kernel is not None:
+        _apply_axes(projection, x, weight, reduce, y)
 
 
-def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
+def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:
     """`apply` for an outer product: fold the axes without taps, then go through the taps.
 
     Exact for sums, and for joining values that no weight changes on their way. Each axis is
@@ -71,17 +71,15 @@ def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce
     for i, axis in enumerate(projection.axes):
         if not axis.is_tapped or weight is None:
             values = _fold(values, i + 1, axis, weight, reduce)
-    y = xp.full((len(x), projection.target.size), NEUTRAL[reduce], x.dtype)
     target = projection.target_view(y)
     if projection.kernel is None or weight is None:
         JOIN[reduce](xp, target, values)
-        return y
+        return
     kernel = projection.kernel_view(xp.asarray(projection.kernel))
     if is_regular(projection.axes):
         add_contraction(projection.axes, values, kernel, target, weight)
     else:
         _add_taps(projection, values, kernel, target, weight)
-    return y
 
 
 def _add_taps(
@@ -109,12 +107,11 @@ def _add_taps(
             into += part * weight_view(kernel[tuple(tap)], weight).astype(part.dtype, copy=False)
 
 
-def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
+def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:
     """`apply` where every edge must be weighed before values are joined: run by run."""
     xp = namespace_of(x)
     axes, whole = projection.axes, slice(None)
     values = projection.source_view(x)
-    y = xp.full((len(x), projection.target.size), NEUTRAL[reduce], x.dtype)
     target = projection.target_view(y)
     kernel = projection.kernel_view(xp.asarray(projection.weights))
     stepped = [
@@ -135,10 +132,11 @@ def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce
             if _length(run.dst) < part.shape[i + 1]:
                 part = REDUCTION[reduce](xp)(part, axis=i + 1, keepdims=True)
         JOIN[reduce](xp, target[(whole, *dst)], part)
-    return y
 
 
-def _apply_listed(projection: Projection, x: Array, weight: Weight, reduce: Reduce) -> Array:
+def _apply_listed(
+    projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array
+) -> None:
     """`apply` for edges picked one by one."""
     xp = namespace_of(x)
     axis = projection.axes[0]
@@ -146,11 +144,9 @@ def _apply_listed(projection: Projection, x: Array, weight: Weight, reduce: Redu
     values = x[:, src]
     if weight is not None:
         values = values * xp.asarray(weight_view(projection.listed_weight, weight).astype(x.dtype))
-    y = xp.full((len(x), projection.target.size), NEUTRAL[reduce], x.dtype)
     scatter = {"sum": xp.add, "max": xp.maximum, "min": xp.minimum, "product": xp.multiply}
     for row, value in zip(y, values, strict=True):
         scatter[reduce].at(row, dst, value)
-    return y
 
 
 def _is_uniform(projection: Projection, weight: Weight) -> bool:

@@ -31,6 +31,18 @@ class SelectionError(GpugraphError, KeyError, ValueError):
         return str(self.args[0]) if self.args else ""
 
 
+class SignedWeightsError(GpugraphError, ValueError):
+    """A measure that needs weights of at least 0 was asked for on negative ones."""
+
+
+class UndefinedMeasureError(GpugraphError, ValueError):
+    """A measure does not exist, or is not unique, on this graph."""
+
+
+class RangeError(GpugraphError, OverflowError):
+    """Values lie beyond the range of float64."""
+
+
 class GraphTooLargeError(GpugraphError, MemoryError):
     """A materialised graph would not fit in memory."""
 

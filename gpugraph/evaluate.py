@@ -55,14 +55,11 @@ def evaluate(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
         )
     arrays = _input_arrays(graph, inputs)
     values: dict[str, np.ndarray] = {}
-    into: dict[str, list[Projection]] = {}
-    for projection in graph.projections:
-        into.setdefault(projection.target.name, []).append(projection)
     for name, population in graph.populations.items():
         if name in arrays:
             values[name] = arrays[name]
         else:
-            values[name] = _value(population, into.get(name, []), values)
+            values[name] = _value(population, graph.projections_into[name], values)
     return values
 
 

@@ -144,6 +144,22 @@ class NeuronGraph:
             f"The graph has no population '{name}'. It has: {', '.join(self.populations)}."
         )
 
+    @cached_property
+    def projections_into(self) -> Mapping[str, list[Projection]]:
+        """Projections by the name of their target, for every population."""
+        into: dict[str, list[Projection]] = {name: [] for name in self.populations}
+        for projection in self.projections:
+            into[projection.target.name].append(projection)
+        return into
+
+    @cached_property
+    def projections_from(self) -> Mapping[str, list[Projection]]:
+        """Projections by the name of their source, for every population."""
+        out: dict[str, list[Projection]] = {name: [] for name in self.populations}
+        for projection in self.projections:
+            out[projection.source.name].append(projection)
+        return out
+
     def node_id(self, name: str, index: int | Sequence[int] = ()) -> int:
         """Return the id of a node from its population and its index, as Keras orders it.
 
@@ -442,34 +458,30 @@ class NeuronGraph:
 
     def in_degree(self) -> np.ndarray:
         """Edges into each node; int64, shape ``(n_nodes,)``."""
-        return self._sum_at_targets(lambda p: p.in_degree(), np.int64)
+        total = np.zeros(self.n_nodes, np.int64)
+        for projection in self.projections:
+            total[projection.target.slice] += projection.in_degree()
+        return total
 
     def out_degree(self) -> np.ndarray:
         """Edges out of each node; int64, shape ``(n_nodes,)``."""
-        return self._sum_at_sources(lambda p: p.out_degree(), np.int64)
+        total = np.zeros(self.n_nodes, np.int64)
+        for projection in self.projections:
+            total[projection.source.slice] += projection.out_degree()
+        return total
 
     def in_strength(self, weight: Weight = "weight") -> np.ndarray:
         """Sum of the weights into each node; float64, shape ``(n_nodes,)``."""
-        return self._sum_at_targets(lambda p: p.in_strength(weight), np.float64)
+        total = np.zeros(self.n_nodes)
+        for projection in self.projections:
+            projection.in_strength(weight, total[projection.target.slice])
+        return total
 
     def out_strength(self, weight: Weight = "weight") -> np.ndarray:
         """Sum of the weights out of each node; float64, shape ``(n_nodes,)``."""
-        return self._sum_at_sources(lambda p: p.out_strength(weight), np.float64)
-
-    def _sum_at_targets(
-        self, reading: Callable[[Projection], np.ndarray], dtype: Any
-    ) -> np.ndarray:
-        total = np.zeros(self.n_nodes, dtype)
+        total = np.zeros(self.n_nodes)
         for projection in self.projections:
-            total[projection.target.slice] += reading(projection)
-        return total
-
-    def _sum_at_sources(
-        self, reading: Callable[[Projection], np.ndarray], dtype: Any
-    ) -> np.ndarray:
-        total = np.zeros(self.n_nodes, dtype)
-        for projection in self.projections:
-            total[projection.source.slice] += reading(projection)
+            projection.out_strength(weight, total[projection.source.slice])
         return total
 
     def as_linear_operator(
@@ -494,13 +506,13 @@ class NeuronGraph:
         def forward(x: Array) -> Array:
             y = namespace_of(x).zeros(self.n_nodes, x.dtype)
             for p in self.projections:
-                y[p.target.slice] += p.apply(x[p.source.slice], weight)
+                p.apply(x[p.source.slice], weight, out=y[p.target.slice])
             return y
 
         def backward(y: Array) -> Array:
             x = namespace_of(y).zeros(self.n_nodes, y.dtype)
             for p in self.projections:
-                x[p.source.slice] += p.apply_transposed(y[p.target.slice], weight)
+                p.transposed.apply(y[p.target.slice], weight, out=x[p.source.slice])
             return x
 
         def as_float(function: Callable[[Array], Array]) -> Callable[[Array], Array]:

@@ -10,14 +10,13 @@ from types import ModuleType
 from typing import Literal
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from gpugraph.apply import apply
+from gpugraph.apply import NEUTRAL, apply
 from gpugraph.arrays import Array, index_dtype, namespace_of, strided
 from gpugraph.axes import Axis
 from gpugraph.edges import EdgeMaker, Edges, chunks
 from gpugraph.population import Population, Reduce
-from gpugraph.strength import in_degree, in_strength
+from gpugraph.strength import add_in_strength, in_degree
 from gpugraph.views import Weight
 
 Kind = Literal["weight", "scale", "choice", "mean", "copy", "dynamic"]
@@ -138,7 +137,13 @@ class Projection:
         largest = max(self.source.ids.stop, self.target.ids.stop)
         return EdgeMaker(self, index_dtype(largest) if dtype is None else dtype, xp)
 
-    def apply(self, x: Array, weight: Weight = "weight", reduce: Reduce = "sum") -> Array:
+    def apply(
+        self,
+        x: Array,
+        weight: Weight = "weight",
+        reduce: Reduce = "sum",
+        out: Array | None = None,
+    ) -> Array:
         """Send values along the edges without making them: ``y[dst] += weight * x[src]``.
 
         Parameters
@@ -149,17 +154,25 @@ class Projection:
             Which view of the weights; None counts every edge as 1.
         reduce : {"sum", "max", "min", "product"}
             How the values that meet in one target are joined.
+        out : array of shape ``(..., target.size)``, optional
+            Of x's dtype, with the last dimension contiguous. What arrives is joined to what it
+            holds, in place.
 
         Returns
         -------
         array of shape ``(..., target.size)``, of x's dtype (float64 where x holds integers)
-            Targets without an edge hold the reduction's neutral element (0, -inf, inf or 1).
+            Without ``out``, targets without an edge hold the reduction's neutral element (0,
+            -inf, inf or 1).
         """
         xp = namespace_of(x)
         values = x if x.dtype.kind == "f" else x.astype(np.float64)
+        if out is None:
+            shape = (*x.shape[:-1], self.target.size)
+            out = xp.full(shape, NEUTRAL[reduce], values.dtype)
         values = xp.ascontiguousarray(values.reshape(-1, self.source.size))
-        y = apply(self, values, weight, reduce)
-        return y.reshape(*x.shape[:-1], self.target.size)
+        rows = out if out.ndim == 2 else out.reshape(-1, self.target.size)
+        apply(self, values, weight, reduce, rows)
+        return out
 
     def apply_transposed(self, y: Array, weight: Weight = "weight") -> Array:
         """Send values against the edges: ``x[src] += weight * y[dst]``.
@@ -176,31 +189,29 @@ class Projection:
         """Edges out of each source node; int64, shape ``(source.size,)``."""
         return self.transposed.in_degree()
 
-    def in_strength(
-        self, weight: Weight = "weight", *, xp: ModuleType = np, dtype: DTypeLike = np.float64
-    ) -> Array:
+    def in_strength(self, weight: Weight = "weight", out: Array | None = None) -> Array:
         """Sum of the weights into each target node.
 
         Parameters
         ----------
         weight : {"weight", "magnitude", "positive", "negative", None}
             Which view of the weights; None counts edges.
-        xp : module
-            numpy or cupy.
-        dtype : float64 or float32
-            Of the sums, and what they are added up in.
+        out : float32 or float64 array of shape ``(target.size,)``, optional
+            Sums are added to what it holds, in its precision.
 
         Returns
         -------
         array of shape ``(target.size,)``
+            Float64, unless ``out`` is given.
         """
-        return in_strength(self, weight, xp, np.dtype(dtype))
+        if out is None:
+            out = np.zeros(self.target.size)
+        add_in_strength(self, weight, out)
+        return out
 
-    def out_strength(
-        self, weight: Weight = "weight", *, xp: ModuleType = np, dtype: DTypeLike = np.float64
-    ) -> Array:
-        """Sum of the weights out of each source node: `in_strength` against the edges."""
-        return self.transposed.in_strength(weight, xp=xp, dtype=dtype)
+    def out_strength(self, weight: Weight = "weight", out: Array | None = None) -> Array:
+        """Sum of the weights out of each source node; as `in_strength`, against the edges."""
+        return self.transposed.in_strength(weight, out)
 
     @property
     def weights(self) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpugraph.apply import along
-from gpugraph.arrays import Array, blocks
+from gpugraph.arrays import Array, blocks, namespace_of
 from gpugraph.axes import Axis
 from gpugraph.views import BLOCK_WEIGHTS, Weight, gain_view, weight_view
 
@@ -19,35 +19,48 @@ if TYPE_CHECKING:
 
 def in_degree(projection: Projection) -> np.ndarray:
     """Edges into each target node; int64, shape ``(target.size,)``."""
+    y = np.zeros(projection.target.size, np.int64)
+    projection.target_view(y)[...] = _counts(projection)
+    return y
+
+
+def _counts(projection: Projection) -> np.ndarray:
+    """Edges into each target position of every axis."""
     counts: Array = np.ones([1] * len(projection.axes), np.int64)
     for i, axis in enumerate(projection.axes):
         count = np.bincount(axis.dst, minlength=axis.n_dst)
         counts = counts * along(count, i, counts.ndim)
-    return _spread(projection, counts, np)
+    return counts
 
 
-def in_strength(
-    projection: Projection, weight: Weight, xp: ModuleType = np, dtype: np.dtype | None = None
-) -> Array:
-    """Sum of the weights into each target node; see `Projection.in_strength`.
+def add_in_strength(projection: Projection, weight: Weight, total: Array) -> None:
+    """Add the weights into each target node to what total holds; see `Projection.in_strength`.
 
     In closed form: the kernel is contracted with a table of (target position, tap) per axis.
     """
-    dtype = np.dtype(np.float64) if dtype is None else dtype
-    if weight is None:
-        return xp.asarray(in_degree(projection).astype(dtype))
-    if weight in ("positive", "negative") and projection.has_negative_gain:
-        signed, magnitude = (in_strength(projection, w, xp, dtype) for w in ("weight", "magnitude"))
-        return (magnitude + signed if weight == "positive" else magnitude - signed) / 2
-    if projection.is_listed:
+    xp = namespace_of(total)
+    if projection.is_listed and weight is not None:
         values = weight_view(projection.listed_weight, weight)
-        total = np.bincount(projection.axes[0].dst, values, minlength=projection.target.size)
-        return xp.asarray(total.astype(dtype))
-    total = _sum_fan_in(projection, weight, xp, dtype)
+        total += xp.asarray(np.bincount(projection.axes[0].dst, values, projection.target.size))
+    elif weight in ("positive", "negative") and projection.has_negative_gain:
+        sign = 1 if weight == "positive" else -1
+        shares: list[tuple[Weight, float]] = [("magnitude", 0.5), ("weight", 0.5 * sign)]
+        for view, share in shares:
+            projection.target_view(total)[...] += share * _per_target(projection, view, total)
+    else:
+        projection.target_view(total)[...] += _per_target(projection, weight, total)
+
+
+def _per_target(projection: Projection, weight: Weight, like: Array) -> Array:
+    """Sum of the weights into each target position of every axis, of the type of an array."""
+    xp = namespace_of(like)
+    if weight is None:
+        return xp.asarray(_counts(projection).astype(like.dtype))
+    total = _sum_fan_in(projection, weight, xp, like.dtype)
     for i, axis in enumerate(projection.axes):
         if not _is_plain(axis):
             total = _sum_into_targets(total, i, axis, weight, xp)
-    return _spread(projection, total, xp)
+    return total
 
 
 def _is_plain(axis: Axis) -> bool:
@@ -80,10 +93,3 @@ def _sum_into_targets(total: Array, dim: int, axis: Axis, weight: Weight, xp: Mo
     matrices = total.reshape(*before, axis.n_tap, prod(after))
     summed = xp.matmul(xp.asarray(table.astype(total.dtype)), matrices)
     return summed.reshape(*before, axis.n_dst, *after)
-
-
-def _spread(projection: Projection, values: Array, xp: ModuleType) -> Array:
-    """Write values given per target position of every axis into one array over the target."""
-    y = xp.zeros(projection.target.size, values.dtype)
-    projection.target_view(y)[...] = values
-    return y

@@ -78,11 +78,8 @@ def strongest(graph: NeuronGraph, k: int) -> NeuronGraph:
     """Keep all nodes and each population's k strongest in-edges; see `NeuronGraph.strongest`."""
     if k < 1:
         raise SelectionError(f"Keep at least 1 edge per population, not {k}.")
-    into: dict[str, list[Projection]] = {}
-    for projection in graph.projections:
-        into.setdefault(projection.target.name, []).append(projection)
     kept = []
-    for projections in into.values():
+    for projections in graph.projections_into.values():
         floor, ties = _floor(graph, projections, k)
         for projection in projections:
             picked = _Picked(projection, graph.index_dtype)

@@ -10,7 +10,7 @@ from gpugraph.axes import Axis
 from gpugraph.errors import SelectionError
 
 # Most weights to look at at a time: no second kernel may stand beside a large one.
-BLOCK_WEIGHTS = 2**22
+BLOCK_WEIGHTS = 2**20
 
 Weight = Literal["weight", "magnitude", "positive", "negative"] | None
 

@@ -29,12 +29,7 @@ def to_networkx(
     """Build a networkx graph in memory; see `NeuronGraph.to_networkx`."""
     import networkx as nx
 
-    from gpugraph.graph import SMALLER
-
-    per_edge = BYTES_PER_KEYED_EDGE if multigraph else BYTES_PER_EDGE
-    n_bytes = graph.n_edges * per_edge + graph.n_nodes * BYTES_PER_NODE
-    what = f"'{graph.name}' in networkx ({graph.n_nodes:,} nodes, {graph.n_edges:,} edges)"
-    require_memory(n_bytes, what, SMALLER)
+    require_networkx_memory(graph, BYTES_PER_KEYED_EDGE if multigraph else BYTES_PER_EDGE)
     built = nx.MultiDiGraph(name=graph.name) if multigraph else nx.DiGraph(name=graph.name)
     with _no_collection():
         for population in graph.populations.values():
@@ -44,6 +39,15 @@ def to_networkx(
         else:
             _add_edges(built, graph, parameters)
     return built
+
+
+def require_networkx_memory(graph: NeuronGraph, per_edge: int = BYTES_PER_EDGE) -> None:
+    """Raise GraphTooLargeError where the graph would not fit in memory as networkx holds it."""
+    from gpugraph.graph import SMALLER
+
+    n_bytes = graph.n_edges * per_edge + graph.n_nodes * BYTES_PER_NODE
+    what = f"'{graph.name}' in networkx ({graph.n_nodes:,} nodes, {graph.n_edges:,} edges)"
+    require_memory(n_bytes, what, SMALLER)
 
 
 def _nodes(population: Population) -> Iterator[tuple[int, dict[str, Any]]]:

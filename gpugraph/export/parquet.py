@@ -12,12 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpugraph.edges import chunks
-from gpugraph.export.files import Progress, new_folder, no_progress
-from gpugraph.export.tables import edge_batch, edge_schema, node_batches, node_schema
+from gpugraph.export.files import Progress, new_file, new_folder, no_progress
+from gpugraph.export.tables import (
+    edge_batch,
+    edge_schema,
+    node_batches,
+    node_schema,
+    value_batches,
+    value_schema,
+)
 from gpugraph.projection import Projection
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
+    from gpugraph.node_values import NodeValues
 
 ROW_GROUP_EDGES = 2**20
 # Files of about 60 MB: enough of them to share among cores, few enough to open.
@@ -73,6 +81,18 @@ def write_parquet(
                 part_written.result()
         finally:
             threads.shutdown(cancel_futures=True)
+
+
+def write_values(
+    values: NodeValues, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
+    """Write one number per node as a Parquet file; see `NodeValues.write_parquet`."""
+    with (
+        new_file(path, overwrite=overwrite, least_bytes=len(values)) as partial,
+        pq.ParquetWriter(partial, value_schema(values), compression="zstd") as writer,
+    ):
+        for batch in value_batches(values):
+            writer.write_batch(batch)
 
 
 def _parts(graph: NeuronGraph) -> list[Part]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,8 @@ from gpugraph.projection import Kind
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
+    from gpugraph.node_values import NodeValues
+    from gpugraph.population import Population
 
 CHUNK_NODES = 2**18
 KINDS: tuple[Kind, ...] = ("weight", "scale", "choice", "mean", "copy", "dynamic")
@@ -21,22 +23,69 @@ WORD = pa.dictionary(pa.int32(), pa.string())
 
 def node_schema(graph: NeuronGraph) -> pa.Schema:
     """Columns of the node table: one per kind of index and attribute that any population has."""
-    populations = graph.populations.values()
-    axes = dict.fromkeys(name for p in populations for name in p.axis_names)
-    extra = dict.fromkeys(name for p in populations for name in p.attributes)
+    extra = dict.fromkeys(name for p in graph.populations.values() for name in p.attributes)
     number = pa.from_numpy_dtype(graph.weight_dtype)
     return pa.schema(
         [
-            ("id", pa.from_numpy_dtype(graph.index_dtype)),
-            ("population", WORD),
-            ("layer", WORD),
-            *((name, pa.int32()) for name in axes),
+            *_place_schema(graph),
             ("bias", number),
             ("activation", WORD),
             ("subset", pa.int32()),
             *((name, number) for name in extra),
         ]
     )
+
+
+def _place_schema(graph: NeuronGraph) -> pa.Schema:
+    """Columns that tell where a node stands."""
+    axes = dict.fromkeys(name for p in graph.populations.values() for name in p.axis_names)
+    return pa.schema(
+        [
+            ("id", pa.from_numpy_dtype(graph.index_dtype)),
+            ("population", WORD),
+            ("layer", WORD),
+            *((name, pa.int32()) for name in axes),
+        ]
+    )
+
+
+def _place(graph: NeuronGraph, p: Population, start: int, stop: int) -> dict[str, Any]:
+    """Where nodes ``start:stop`` of a population stand."""
+    return {
+        "id": np.arange(p.offset + start, p.offset + stop, dtype=graph.index_dtype),
+        "population": _word(p.name, stop - start),
+        "layer": _word(p.layer, stop - start),
+        **dict(zip(p.axis_names, p.positions(start, stop), strict=True)),
+    }
+
+
+def _batch(columns: Mapping[str, Any], schema: pa.Schema, n: int) -> pa.RecordBatch:
+    """Return columns of length n as a record batch; those that are missing are null."""
+    arrays = [
+        pa.array(columns[field.name]).cast(field.type)
+        if field.name in columns
+        else pa.nulls(n, field.type)
+        for field in schema
+    ]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def value_schema(values: NodeValues) -> pa.Schema:
+    """Columns of a table of node values."""
+    return _place_schema(values.graph).append(
+        pa.field(values.name, pa.from_numpy_dtype(values.array.dtype))
+    )
+
+
+def value_batches(values: NodeValues) -> Iterator[pa.RecordBatch]:
+    """Yield all nodes with their value, in the order of their ids."""
+    schema, flat = value_schema(values), np.asarray(values)
+    for p in values.graph.populations.values():
+        for start in range(0, p.size, CHUNK_NODES):
+            stop = min(start + CHUNK_NODES, p.size)
+            columns = _place(values.graph, p, start, stop)
+            columns[values.name] = flat[p.offset + start : p.offset + stop]
+            yield _batch(columns, schema, stop - start)
 
 
 def node_batches(graph: NeuronGraph) -> Iterator[pa.RecordBatch]:
@@ -47,21 +96,12 @@ def node_batches(graph: NeuronGraph) -> Iterator[pa.RecordBatch]:
         for start in range(0, p.size, CHUNK_NODES):
             stop = min(start + CHUNK_NODES, p.size)
             columns = {
-                "id": np.arange(p.offset + start, p.offset + stop, dtype=graph.index_dtype),
-                "population": _word(p.name, stop - start),
-                "layer": _word(p.layer, stop - start),
-                **dict(zip(p.axis_names, p.positions(start, stop), strict=True)),
+                **_place(graph, p, start, stop),
                 "activation": _word(p.activation.name, stop - start),
                 "subset": np.full(stop - start, p.depth),
                 **{name: v[start:stop] for name, v in per_node.items()},
             }
-            arrays = [
-                pa.array(columns[field.name]).cast(field.type)
-                if field.name in columns
-                else pa.nulls(stop - start, field.type)
-                for field in schema
-            ]
-            yield pa.record_batch(arrays, schema=schema)
+            yield _batch(columns, schema, stop - start)
 
 
 def edge_schema(graph: NeuronGraph, parameters: bool) -> pa.Schema:

@@ -1,0 +1,205 @@
+"""NodeValues: one number per node, by population, by node id or flat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from gpugraph.arrays import Array, namespace_of
+from gpugraph.errors import MissingDependencyError, RangeError, SelectionError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import pandas as pd
+    import pyarrow as pa
+
+    from gpugraph.graph import NeuronGraph
+    from gpugraph.population import Population
+
+
+@dataclass(frozen=True)
+class RankedNode:
+    """One node and its value.
+
+    Attributes
+    ----------
+    node : int
+        The id.
+    population : str
+    index : tuple of int
+        Where the node stands in its population.
+    value : float
+    """
+
+    node: int
+    population: str
+    index: tuple[int, ...]
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.population}{list(self.index)} {self.value:.6g}"
+
+
+class NodeValues(Mapping[int, float]):
+    """One number per node of a graph, in an array.
+
+    ``values["conv1"]`` is an array of the population's shape, ``values[17]`` the number of node
+    17, ``np.asarray(values)`` all of them in the order of node ids. It is a Mapping from node ids
+    to numbers, as networkx's functions return, without being a dict.
+
+    Parameters
+    ----------
+    graph : NeuronGraph
+    array : numpy or cupy array of shape ``(n_nodes,)``
+    name : str
+        Of what is measured: the column's name in tables.
+    exponents : mapping of str to int, optional
+        Values of a population are its part of the array times ``2 ** exponent``, where numbers
+        outgrow floats.
+    """
+
+    def __init__(
+        self,
+        graph: NeuronGraph,
+        array: Array,
+        name: str,
+        exponents: Mapping[str, int] | None = None,
+    ) -> None:
+        if array.shape != (graph.n_nodes,):
+            raise SelectionError(
+                f"'{graph.name}' has {graph.n_nodes} nodes: its values cannot have shape "
+                f"{array.shape}."
+            )
+        self.graph, self.array, self.name = graph, array, name
+        self.exponents = None if exponents is None else dict(exponents)
+
+    def __repr__(self) -> str:
+        return f"NodeValues({self.name!r} of {len(self):,} nodes of '{self.graph.name}')"
+
+    def __len__(self) -> int:
+        return self.graph.n_nodes
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        values = np.asarray(self._host if self.exponents is None else self._unscaled, dtype)
+        return values.copy() if copy else values
+
+    @overload
+    def __getitem__(self, key: str) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, key: int) -> float: ...
+    def __getitem__(self, key: str | int) -> np.ndarray | float:
+        """Values of a population, in its shape (flat in a part of one), or of one node."""
+        if isinstance(key, str):
+            population = self.graph.population(key)
+            values = self._values(population)
+            return values.reshape(population.shape) if population.members is None else values
+        name, _ = self.graph.node(key)
+        if self.exponents is None:
+            return self._host[key].item()
+        population = self.graph.population(name)
+        return self._values(population)[int(key) - population.offset].item()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, NodeValues):
+            return np.array_equal(np.asarray(self), np.asarray(other))
+        return super().__eq__(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @cached_property
+    def _host(self) -> np.ndarray:
+        return self.array if namespace_of(self.array) is np else self.array.get()
+
+    @cached_property
+    def _unscaled(self) -> np.ndarray:
+        parts = [self._values(p) for p in self.graph.populations.values()]
+        return np.concatenate([np.zeros(0), *parts])
+
+    def _values(self, population: Population) -> np.ndarray:
+        """Values of a population, flat."""
+        values = self._host[population.slice]
+        if self.exponents is None:
+            return values
+        exponent = self.exponents[population.name]
+        largest = np.abs(values).max(initial=0.0)
+        if largest and not -1000 < np.frexp(largest)[1] + exponent < 1024:
+            power = (np.log2(largest) + exponent) * np.log10(2)
+            raise RangeError(
+                f"Values of '{self.name}' go to about 10^{power:.0f} in population "
+                f"'{population.name}', beyond the range of float64: read log10() instead."
+            )
+        return np.ldexp(values.astype(np.float64), exponent)
+
+    def log10(self) -> NodeValues:
+        """Logarithms to base 10, which are in range where the values are not; -inf for 0."""
+        with np.errstate(divide="ignore"):
+            logs = np.log10(self._host.astype(np.float64))
+        for name, exponent in (self.exponents or {}).items():
+            logs[self.graph.populations[name].slice] += exponent * np.log10(2)
+        return NodeValues(self.graph, logs, f"log10_{self.name}")
+
+    def top(self, k: int = 10) -> list[RankedNode]:
+        """Return the k nodes of the largest values, the largest first; among equals by id.
+
+        NaN comes last.
+        """
+        if k < 0:
+            raise SelectionError(f"k must be at least 0, not {k}.")
+        values = np.asarray(self)
+        keys = -np.nan_to_num(values.astype(np.float64), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        k = min(k, len(keys))
+        if not k:
+            return []
+        least = np.partition(keys, k - 1)[k - 1]
+        first = np.flatnonzero(keys < least)
+        equal = np.flatnonzero(keys == least)[: k - len(first)]
+        chosen = np.concatenate([first, equal])
+        chosen = chosen[np.lexsort((chosen, keys[chosen]))]
+        return [
+            RankedNode(node, *self.graph.node(node), values[node].item())
+            for node in chosen.tolist()
+        ]
+
+    def to_arrow(self) -> pa.Table:
+        """Return a table of all nodes: id, population, layer, index (row, column ...), value."""
+        import pyarrow as pa
+
+        from gpugraph.export.tables import value_batches, value_schema
+
+        return pa.Table.from_batches(value_batches(self), value_schema(self))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return `to_arrow` as a DataFrame whose index is the node id.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError(
+                "to_pandas needs pandas: pip install pandas, or use to_arrow()."
+            ) from error
+        return self.to_arrow().to_pandas().set_index("id")
+
+    def write_parquet(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the table of `to_arrow` as one Parquet file, in bounded memory.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written; what stood there is then untouched.
+        """
+        from gpugraph.export.parquet import write_values
+
+        write_values(self, path, overwrite=overwrite)
