@@ -98,9 +98,8 @@ def pagerank(
         x = _solve(graph, alpha, [jump], weight, xp, dtype)[0][0]
     else:
         (u, w), (mass_u, mass_w) = _solve(graph, alpha, [jump, hang], weight, xp, dtype)
-        rest = 1 - alpha * mass_w
-        x = w if rest <= 0 else (1 - alpha) * u + (alpha * (1 - alpha) * mass_u / rest) * w
-        x = xp.ascontiguousarray(x)
+        # A walk that never jumps ends up with all its rank going round through `dangling`.
+        x = w if alpha == 1 else u + (alpha * mass_u / (1 - alpha * mass_w)) * w
     require_finite(graph, x, "PageRank")
     x /= x.sum(dtype=np.float64).astype(dtype)
     return NodeValues(graph, x, "pagerank")
