@@ -9,10 +9,28 @@ from typing import TYPE_CHECKING, Any
 from gpugraph.topology import topology
 
 if TYPE_CHECKING:
+    from gpugraph.algorithms.betweenness import betweenness_centrality, edge_betweenness_centrality
+    from gpugraph.algorithms.closeness import closeness_centrality, harmonic_centrality
+    from gpugraph.algorithms.components import weakly_connected_components
+    from gpugraph.algorithms.degree import (
+        degree_centrality,
+        in_degree,
+        in_degree_centrality,
+        in_strength,
+        out_degree,
+        out_degree_centrality,
+        out_strength,
+    )
+    from gpugraph.algorithms.katz import katz_centrality
+    from gpugraph.algorithms.longest_path import longest_path_length
     from gpugraph.algorithms.pagerank import pagerank
+    from gpugraph.algorithms.path_count import path_count
+    from gpugraph.algorithms.path_strength import edge_path_strength, path_strength
+    from gpugraph.algorithms.reach import ancestors, descendants
     from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs, window
     from gpugraph.conversion import Conversion
     from gpugraph.convert import from_keras
+    from gpugraph.edge_values import EdgeValues
     from gpugraph.edges import Edges
     from gpugraph.errors import (
         DeviceError,
@@ -43,10 +61,28 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `import gpugraph` and `gpugraph --help` stay instant.
 _HOMES = {
+    "algorithms.betweenness": ["betweenness_centrality", "edge_betweenness_centrality"],
+    "algorithms.closeness": ["closeness_centrality", "harmonic_centrality"],
+    "algorithms.components": ["weakly_connected_components"],
+    "algorithms.degree": [
+        "degree_centrality",
+        "in_degree",
+        "in_degree_centrality",
+        "in_strength",
+        "out_degree",
+        "out_degree_centrality",
+        "out_strength",
+    ],
+    "algorithms.katz": ["katz_centrality"],
+    "algorithms.longest_path": ["longest_path_length"],
+    "algorithms.path_count": ["path_count"],
+    "algorithms.path_strength": ["edge_path_strength", "path_strength"],
+    "algorithms.reach": ["ancestors", "descendants"],
     "algorithms.pagerank": ["pagerank"],
     "axes": ["Axis", "fan_in", "fan_out", "one_to_one", "pairs", "window"],
     "conversion": ["Conversion"],
     "convert": ["from_keras"],
+    "edge_values": ["EdgeValues"],
     "edges": ["Edges"],
     "errors": [
         "DeviceError",

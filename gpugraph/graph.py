@@ -92,6 +92,26 @@ class NeuronGraph:
             f"populations, {self.n_edges:,} edges in {len(self.projections)} projections)"
         )
 
+    # What networkx asks of a graph before it hands it to gpugraph.engines.networkx_backend
+
+    __networkx_backend__ = "gpugraph"
+
+    def is_directed(self) -> bool:
+        """Whether edges have a direction, as networkx asks: always."""
+        return True
+
+    def is_multigraph(self) -> bool:
+        """Whether networkx should tell parallel edges apart: never, see `to_networkx`."""
+        return False
+
+    def number_of_nodes(self) -> int:
+        """Return `n_nodes`, by networkx's name."""
+        return self.n_nodes
+
+    def number_of_edges(self) -> int:
+        """Return `n_edges`, by networkx's name; parallel edges count each."""
+        return self.n_edges
+
     # Counts and look-ups
 
     @property
@@ -143,6 +163,27 @@ class NeuronGraph:
         raise SelectionError(
             f"The graph has no population '{name}'. It has: {', '.join(self.populations)}."
         )
+
+    @cached_property
+    def inputs(self) -> list[Population]:
+        """Populations where paths start: the model's inputs.
+
+        In a part of a graph: those without projections in.
+        """
+        names = {n for n, into in self.projections_into.items() if not into}
+        if self.topology is not None:
+            names = set(self.topology.inputs)
+        return [p for name, p in self.populations.items() if name in names]
+
+    @cached_property
+    def outputs(self) -> list[Population]:
+        """Populations where paths end: the model's outputs, and what leads nowhere else."""
+        names = {n for n, out in self.projections_from.items() if not out}
+        if self.topology is not None:
+            # The first output of a call is known by the call's name; further ones end their branch.
+            named = {r.call for r in self.topology.outputs if r.output == 0}
+            names |= {self.tensors[call].population.name for call in named}
+        return [p for name, p in self.populations.items() if name in names]
 
     @cached_property
     def projections_into(self) -> Mapping[str, list[Projection]]:

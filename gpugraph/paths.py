@@ -115,37 +115,17 @@ def strongest_paths(
         f"Searching the {k} strongest paths through {graph.n_nodes:,} nodes",
         "Ask for fewer paths, or for those of a subgraph.",
     )
-    starts, ends = _ends(graph)
-    last = np.concatenate([np.arange(p.offset, p.ids.stop) for p in ends])
+    last = np.concatenate([np.arange(p.offset, p.ids.stop) for p in graph.outputs])
     if into is not None:
         last = np.array([i for i in into if graph.node(i)], np.int64)
     ways = _Ways(graph, k)
-    for population in starts:
+    for population in graph.inputs:
         ways.start(population)
     for edges in graph.edges(chunk_edges=CHUNK_EDGES, device="cpu"):
         ways.extend(edges, weight)
     scores = ways.best["score"][last].reshape(-1)
     best = np.argsort(-scores, kind="stable")[:k]
     return [ways.path(int(last[i // k]), int(i % k)) for i in best if scores[i] > -np.inf]
-
-
-def _ends(graph: NeuronGraph) -> tuple[list[Population], list[Population]]:
-    """Populations where paths start and end, each once and in order of their ids."""
-    sources = {p.source.name for p in graph.projections}
-    targets = {p.target.name for p in graph.projections}
-    populations = graph.populations
-    if graph.topology is None:
-        starts, ends = set(populations) - targets, set(populations) - sources
-    else:
-        starts = set(graph.topology.inputs)
-        # The first output of a call is known by the call's name; further ones end their branch.
-        named = {r.call for r in graph.topology.outputs if r.output == 0}
-        ends = {graph.tensors[call].population.name for call in named}
-        ends |= set(populations) - sources
-    return (
-        [p for name, p in populations.items() if name in starts],
-        [p for name, p in populations.items() if name in ends],
-    )
 
 
 # A way to a node: logarithm of its product, because products over hundreds of layers leave the

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpugraph.arrays import Array, blocks, namespace_of
+from gpugraph.arrays import Array, namespace_of
 from gpugraph.errors import NonFiniteError, SignedWeightsError
-from gpugraph.views import BLOCK_WEIGHTS, Weight, weight_view
+from gpugraph.views import Weight, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -20,10 +20,7 @@ def require_non_negative(graph: NeuronGraph, weight: Weight, measure: str) -> No
     if weight != "weight":
         return
     for p in graph.projections:
-        signed = p.has_negative_gain or any(
-            (p.weights[block] < 0).any() for block in blocks(p.weights.shape, 0, 1, BLOCK_WEIGHTS)
-        )
-        if signed and p.n_edges:
+        if p.has_negative_weight:
             raise SignedWeightsError(
                 f"{measure} needs weights of at least 0, but those from '{p.source.name}' to "
                 f"'{p.target.name}' are signed. Choose weight='magnitude' for |weight|, 'positive' "

@@ -32,7 +32,7 @@ def digraph(graph: NeuronGraph, weight: Weight) -> nx.DiGraph:
     return nx.from_scipy_sparse_array(matrix, create_using=nx.DiGraph)
 
 
-def node_values(graph: NeuronGraph, function: str, weight: Weight, **options: Any) -> NodeValues:
+def node_values(graph: NeuronGraph, function: str, view: Weight, /, **options: Any) -> NodeValues:
     """Return what a networkx function gives per node.
 
     Parameters
@@ -40,13 +40,13 @@ def node_values(graph: NeuronGraph, function: str, weight: Weight, **options: An
     graph : NeuronGraph
     function : str
         Its name in networkx.
-    weight : {"weight", "magnitude", "positive", "negative", None}
-        View that the function sees as edge weights; parallel edges are summed.
+    view : {"weight", "magnitude", "positive", "negative", None}
+        What the function sees as edges' ``weight``; parallel edges are summed.
     **options
         Passed on to it.
     """
     import networkx as nx
 
-    values = getattr(nx, function)(digraph(graph, weight), **options)
+    values = getattr(nx, function)(digraph(graph, view), **options)
     array = np.array([values[node] for node in range(graph.n_nodes)])
     return NodeValues(graph, array, function)

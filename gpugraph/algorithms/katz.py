@@ -1,0 +1,126 @@
+"""Katz centrality, exactly, in one forward sweep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gpugraph.algorithms.node_array import PerNode, node_array
+from gpugraph.algorithms.requirements import require_finite
+from gpugraph.arrays import Device, namespace
+from gpugraph.engines import Engine, is_networkx
+from gpugraph.node_values import NodeValues
+from gpugraph.scaled import Scaled, node_values, pull
+from gpugraph.sweep import Incoming, sweep
+from gpugraph.views import Weight
+
+if TYPE_CHECKING:
+    from gpugraph.graph import NeuronGraph
+    from gpugraph.population import Population
+
+
+def katz_centrality(
+    graph: NeuronGraph,
+    alpha: float = 0.1,
+    beta: PerNode = 1.0,
+    normalized: bool = True,
+    weight: Weight = None,
+    *,
+    dtype: DTypeLike = np.float64,
+    device: Device = "auto",
+    engine: Engine = "auto",
+) -> NodeValues:
+    """Return the Katz centrality of every node: exact, not iterated, without making an edge.
+
+    Parameters
+    ----------
+    graph : NeuronGraph
+    alpha : float
+        What a walk loses per edge. Any number will do: on an acyclic graph walks end, and the
+        sum over them is finite.
+    beta : number, mapping or array
+        What every node starts with: one number, numbers by node id or population, or one per
+        node.
+    normalized : bool
+        Scale to a sum of squares of 1, as networkx does.
+    weight : {"weight", "magnitude", "positive", "negative", None}
+        View of the weights; None counts edges, as by default in networkx.
+    dtype : float64 or float32
+        What is computed in.
+    device : {"auto", "cpu", "cuda"}
+    engine : {"auto", "sweep", "networkx"}
+
+    Returns
+    -------
+    NodeValues
+        With exponents where numbers outgrow floats, as over hundreds of layers they can.
+
+    Raises
+    ------
+    SelectionError, ShapeError
+        If beta names nodes that do not exist, or has another shape.
+    NonFiniteError
+        If weights hold NaN or infinity.
+
+    Notes
+    -----
+    ``x = alpha A^T x + beta`` [1]_, solved population by population. Numbers are scaled per
+    population by powers of two, so none overflows on the way.
+
+    References
+    ----------
+    .. [1] Katz (1953). A new status index derived from sociometric analysis. Psychometrika 18(1).
+    """
+    xp, number = namespace(device), np.dtype(dtype)
+    start = node_array(graph, beta, "beta")
+    if is_networkx(engine):
+        return _by_networkx(graph, alpha, start, normalized, weight)
+    x = xp.empty(graph.n_nodes, number)
+    exponents: dict[str, int] = {}
+
+    def visit(population: Population, incoming: Incoming[Scaled]) -> Scaled:
+        own = xp.asarray(start[None, population.slice].astype(number))
+        total = pull(population, incoming, weight, own)
+        x[population.slice] = total.values[0]
+        exponents[population.name] = int(total.exponent[0, 0])
+        return Scaled(total.values * alpha, total.exponent)
+
+    sweep(graph, visit)
+    require_finite(graph, x, "Katz centrality")
+    if normalized and graph.n_nodes:
+        _normalise(graph, x, exponents)
+    return node_values(graph, x, exponents, "katz_centrality")
+
+
+def _normalise(graph: NeuronGraph, x: np.ndarray, exponents: dict[str, int]) -> None:
+    """Scale to a sum of squares of 1."""
+    top = max(exponents.values())
+    squares = 0.0
+    for population in graph.populations.values():
+        values = x[population.slice].astype(np.float64)
+        squares += float(values @ values) * 2.0 ** max(
+            2 * (exponents[population.name] - top), -2000
+        )
+    norm = float(np.sqrt(squares)) or 1.0
+    x /= x.dtype.type(norm)
+    for name in exponents:
+        exponents[name] -= top
+
+
+def _by_networkx(
+    graph: NeuronGraph, alpha: float, start: np.ndarray, normalized: bool, weight: Weight
+) -> NodeValues:
+    from gpugraph.engines.networkx import node_values
+
+    return node_values(
+        graph,
+        "katz_centrality",
+        weight,
+        alpha=alpha,
+        beta=dict(enumerate(start.tolist())),
+        normalized=normalized,
+        tol=1e-15,
+        weight="weight",
+    )

@@ -1,0 +1,142 @@
+"""Path strength: products of weights along all input-to-output paths, by two sweeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gpugraph.algorithms.requirements import require_finite
+from gpugraph.arrays import Array, Device, namespace
+from gpugraph.edge_values import EdgeValues, Term
+from gpugraph.node_values import NodeValues
+from gpugraph.scaled import Scaled, node_values, pull
+from gpugraph.sweep import Incoming, sweep
+from gpugraph.views import Weight
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from gpugraph.graph import NeuronGraph
+    from gpugraph.population import Population
+
+
+def path_strength(
+    graph: NeuronGraph,
+    weight: Weight = "magnitude",
+    *,
+    dtype: DTypeLike = np.float64,
+    device: Device = "auto",
+) -> NodeValues:
+    """Return, per node, the sum over all input-to-output paths through it of their products.
+
+    A path's product is that of its edges' weights. With ``weight="magnitude"`` this is the
+    synaptic flow of SynFlow [1]_ through each neuron; with ``"weight"``, the derivative of the
+    outputs' sum by a factor on the neuron, were all activations linear.
+
+    Parameters
+    ----------
+    graph : NeuronGraph
+    weight : {"magnitude", "weight", "positive", "negative", None}
+        View of the weights; None counts paths (`path_count`).
+    dtype : float64 or float32
+        What is computed in.
+    device : {"auto", "cpu", "cuda"}
+
+    Returns
+    -------
+    NodeValues
+        With exponents where numbers leave the range of floats: read ``log10()`` there.
+
+    Raises
+    ------
+    NonFiniteError
+        If weights hold NaN or infinity.
+
+    Notes
+    -----
+    One forward sweep from the inputs, one backward from the outputs, multiplied. Paths start at
+    the model's inputs and end at its outputs; in a part of a graph, at populations without
+    projections in, and without projections out.
+
+    References
+    ----------
+    .. [1] Tanaka, Kunin, Yamins, Ganguli (2020). Pruning neural networks without any data by
+       iteratively conserving synaptic flow. arXiv:2006.05467.
+    """
+    return through(graph, weight, np.dtype(dtype), namespace(device), "path_strength")
+
+
+def edge_path_strength(
+    graph: NeuronGraph,
+    weight: Weight = "magnitude",
+    *,
+    dtype: DTypeLike = np.float64,
+    device: Device = "auto",
+) -> EdgeValues:
+    """Return, per edge, the sum over all input-to-output paths along it of their products.
+
+    ``values.per_parameter(projection)`` adds up the edges of each weight: SynFlow's score.
+    Parameters and errors as in `path_strength`.
+
+    Returns
+    -------
+    EdgeValues
+        Held as values of sources and targets, not per edge.
+    """
+    xp = namespace(device)
+    parts = [
+        one_way(graph, weight, np.dtype(dtype), xp, backward=backward) for backward in (False, True)
+    ]
+    terms = []
+    for projection in graph.projections:
+        source, target = parts[0][projection.source.name], parts[1][projection.target.name]
+        exponent = int(source.exponent[0, 0]) + int(target.exponent[0, 0])
+        terms.append([Term(source.values, target.values, exponent)])
+    return EdgeValues(graph, terms, weight, "path_strength")
+
+
+def one_way(
+    graph: NeuronGraph, weight: Weight, dtype: np.dtype, xp: ModuleType, *, backward: bool
+) -> dict[str, Scaled]:
+    """Products along all paths from the inputs to each node, or from it to the outputs."""
+    found: dict[str, Scaled] = {}
+    ends = {p.name for p in (graph.outputs if backward else graph.inputs)}
+
+    def visit(population: Population, incoming: Incoming[Scaled]) -> Scaled:
+        own = xp.full((1, population.size), float(population.name in ends), dtype)
+        found[population.name] = pull(population, incoming, weight, own)
+        return found[population.name]
+
+    sweep(graph, visit, backward=backward)
+    return found
+
+
+def through(
+    graph: NeuronGraph, weight: Weight, dtype: np.dtype, xp: ModuleType, name: str
+) -> NodeValues:
+    """Sums of products over all paths through each node."""
+    x = xp.empty(graph.n_nodes, dtype)
+    exponents: dict[str, int] = {}
+    ends = {p.name for p in graph.inputs}, {p.name for p in graph.outputs}
+
+    def visit_forward(population: Population, incoming: Incoming[Scaled]) -> Scaled:
+        total = pull(population, incoming, weight, _start(population, ends[0]))
+        x[population.slice] = total.values[0]
+        exponents[population.name] = int(total.exponent[0, 0])
+        return total
+
+    def visit_backward(population: Population, incoming: Incoming[Scaled]) -> Scaled:
+        total = pull(population, incoming, weight, _start(population, ends[1]))
+        x[population.slice] *= total.values[0]
+        exponents[population.name] += int(total.exponent[0, 0])
+        return total
+
+    def _start(population: Population, names: set[str]) -> Array:
+        return xp.full((1, population.size), float(population.name in names), dtype)
+
+    sweep(graph, visit_forward)
+    sweep(graph, visit_backward, backward=True)
+    require_finite(graph, x, name)
+    return node_values(graph, x, exponents, name)

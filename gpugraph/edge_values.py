@@ -1,0 +1,159 @@
+"""EdgeValues: one number per edge, held as numbers of the edges' two ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpugraph.arrays import Array, namespace_of, require_memory
+from gpugraph.correlate import correlate
+from gpugraph.edges import EdgeMaker
+from gpugraph.errors import RangeError, SelectionError
+from gpugraph.projection import Projection
+from gpugraph.views import Weight, weight_view
+
+if TYPE_CHECKING:
+    from gpugraph.graph import NeuronGraph
+
+CHUNK_EDGES = 2**18
+
+
+@dataclass(frozen=True)
+class Term:
+    """A sum of products of the two ends: ``sum over rows of source * target * 2 ** exponent``.
+
+    Attributes
+    ----------
+    source : array of shape ``(rows, projection.source.size)``
+    target : array of shape ``(rows, projection.target.size)``
+    exponent : int
+    """
+
+    source: Array
+    target: Array
+    exponent: int = 0
+
+
+class EdgeValues:
+    """One number per edge of a graph, each a sum of products of its ends' numbers.
+
+    Held per node, not per edge, so that a graph with more edges than memory has them too.
+    ``values[projection]`` makes those of a projection, ``np.asarray(values)`` all, in the order
+    of `NeuronGraph.edges`.
+
+    Parameters
+    ----------
+    graph : NeuronGraph
+    terms : sequence of sequence of Term
+        What to add up, per projection of the graph.
+    weight : {"weight", "magnitude", "positive", "negative", None}
+        View of the edge's weight that multiplies the sum; None: nothing does.
+    name : str
+        Of what is measured.
+    """
+
+    def __init__(
+        self, graph: NeuronGraph, terms: Sequence[Sequence[Term]], weight: Weight, name: str
+    ) -> None:
+        self.graph, self.weight, self.name = graph, weight, name
+        self._terms = dict(zip(graph.projections, terms, strict=True))
+
+    def __repr__(self) -> str:
+        return f"EdgeValues({self.name!r} of {len(self):,} edges of '{self.graph.name}')"
+
+    def __len__(self) -> int:
+        return self.graph.n_edges
+
+    def __getitem__(self, projection: Projection) -> np.ndarray:
+        """Values of one projection's edges, in their order."""
+        return self.range(projection, 0, projection.n_edges)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        require_memory(
+            8 * len(self),
+            f"'{self.name}' of {len(self):,} edges",
+            "Read it by projection (values[projection], values.range) or by parameter "
+            "(values.per_parameter).",
+        )
+        parts = [self[projection] for projection in self.graph.projections]
+        return np.concatenate([np.zeros(0), *parts]).astype(dtype or np.float64, copy=False)
+
+    def range(self, projection: Projection, start: int, stop: int) -> np.ndarray:
+        """Values of edges ``start:stop`` of a projection; float64."""
+        terms = [
+            Term(_host(term.source), _host(term.target), term.exponent)
+            for term in self._of(projection)
+        ]
+        out = np.zeros(max(0, stop - start))
+        maker = EdgeMaker(projection, self.graph.index_dtype)
+        for first in range(start, stop, CHUNK_EDGES):
+            last = min(first + CHUNK_EDGES, stop)
+            src, dst, weight = maker.make(first, last)
+            src, dst = src - projection.source.offset, dst - projection.target.offset
+            part = out[first - start : last - start]
+            for term in terms:
+                for ours, theirs in zip(term.source, term.target, strict=True):
+                    part += _scaled(ours[src].astype(np.float64) * theirs[dst], term, self.name)
+            if self.weight is not None:
+                part *= weight_view(weight, self.weight)
+        return out
+
+    def items(self) -> Iterator[tuple[tuple[int, int], float]]:
+        """Yield ``((src, dst), value)`` for every edge, in the order of `NeuronGraph.edges`."""
+        for projection in self.graph.projections:
+            for edges in projection.chunks(CHUNK_EDGES, self.graph.index_dtype):
+                values = self.range(projection, edges.start, edges.start + len(edges))
+                pairs = zip(edges.src.tolist(), edges.dst.tolist(), strict=True)
+                yield from zip(pairs, values.tolist(), strict=True)
+
+    def per_parameter(self, projection: Projection) -> np.ndarray:
+        """Return the sum over the edges of each weight, without making them.
+
+        Returns
+        -------
+        float64 array of shape ``(n_parameters,)``
+            In the order of ``projection.kernel``.
+
+        Raises
+        ------
+        SelectionError
+            If the projection has no kernel.
+        """
+        if projection.kernel is None:
+            raise SelectionError(
+                f"Edges from '{projection.source.name}' to '{projection.target.name}' have no "
+                "trained weights (kernel is None)."
+            )
+        total = np.zeros(projection.kernel.size)
+        for term in self._of(projection):
+            found = correlate(projection, _host(term.source), _host(term.target), self.weight)
+            total += _scaled(found, term, self.name)
+        if self.weight is not None:
+            total *= weight_view(projection.kernel, self.weight)
+        return total
+
+    def _of(self, projection: Projection) -> Sequence[Term]:
+        if projection not in self._terms:
+            raise SelectionError(
+                f"'{self.name}' has values for the projections of '{self.graph.name}' "
+                "(graph.projections), and the one asked for is not among them."
+            )
+        return self._terms[projection]
+
+
+def _host(array: Array) -> np.ndarray:
+    return array if namespace_of(array) is np else array.get()
+
+
+def _scaled(values: np.ndarray, term: Term, name: str) -> np.ndarray:
+    """Values times the term's power of two."""
+    largest = np.abs(values).max(initial=0.0)
+    if largest and abs(np.frexp(largest)[1] + term.exponent) > 1000:
+        raise RangeError(
+            f"'{name}' goes to about 10^{(np.log2(largest) + term.exponent) * np.log10(2):.0f} "
+            "there, beyond the range of float64."
+        )
+    return np.ldexp(values, term.exponent)
