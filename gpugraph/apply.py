@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from gpugraph.arrays import Array, namespace_of
 from gpugraph.axes import Axis, Run
 from gpugraph.contraction import add_contraction, has_fan_in, is_regular
 from gpugraph.population import Reduce
-from gpugraph.views import Weight, gain_view, weight_view
+from gpugraph.views import Weight, factor_shares, gain_view, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.projection import Projection
@@ -52,12 +53,28 @@ def apply(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: A
         _apply_listed(projection, x, weight, reduce, y)
     elif reduce != "sum" and not _is_uniform(projection, weight):
         _apply_runs(projection, x, weight, reduce, y)
+    elif weight is not None and projection.has_factors:
+        _apply_factors(projection, x, weight, y)
     elif weight in ("positive", "negative") and projection.has_negative_gain:
         half = x / 2
         _apply_axes(projection, half, "magnitude", reduce, y)
         _apply_axes(projection, half if weight == "positive" else -half, "weight", reduce, y)
     elif weight != "negative" or projection.kernel is not None:
         _apply_axes(projection, x, weight, reduce, y)
+
+
+def _apply_factors(projection: Projection, x: Array, weight: Weight, y: Array) -> None:
+    """Add values to y where nodes have factors: those of the sources go before the edges."""
+    xp = namespace_of(x)
+    for before, view in factor_shares(projection.source_factor, weight):
+        sent = x if before is None else x * xp.asarray(before.astype(x.dtype))
+        for after, inner in factor_shares(projection.target_factor, view):
+            if after is None:
+                apply(projection.without_factors, sent, inner, "sum", y)
+            else:
+                arrived = xp.zeros(y.shape, y.dtype)
+                apply(projection.without_factors, sent, inner, "sum", arrived)
+                y += xp.multiply(arrived, xp.asarray(after.astype(y.dtype)), out=arrived)
 
 
 def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:
@@ -114,6 +131,8 @@ def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce
     values = projection.source_view(x)
     target = projection.target_view(y)
     kernel = projection.kernel_view(xp.asarray(projection.weights))
+    before = _seen(projection.source_factor, projection.source_view, xp)
+    after = _seen(projection.target_factor, projection.target_view, xp)
     stepped = [
         i for i, a in enumerate(axes) if a.kind in ("fan_in", "window") or a.gain is not None
     ]
@@ -127,11 +146,20 @@ def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce
             gain = _run_gain(axes[i], run, "weight")
             if gain is not None:
                 weights = weights * along(xp.asarray(gain), i, weights.ndim)
+        for factor, at in ((before, src), (after, dst)):
+            weights = weights if factor is None else weights * factor[tuple(at)]
         part = values[(whole, *src)] * weight_view(weights, weight).astype(x.dtype, copy=False)
         for i, run in zip(stepped, runs, strict=True):
             if _length(run.dst) < part.shape[i + 1]:
                 part = REDUCTION[reduce](xp)(part, axis=i + 1, keepdims=True)
         JOIN[reduce](xp, target[(whole, *dst)], part)
+
+
+def _seen(
+    factor: np.ndarray | None, view: Callable[[Array], Array], xp: ModuleType
+) -> Array | None:
+    """See a factor per node, if there is one, as one dimension per axis."""
+    return None if factor is None else view(xp.ascontiguousarray(xp.asarray(factor)))
 
 
 def _apply_listed(
@@ -151,8 +179,9 @@ def _apply_listed(
 
 def _is_uniform(projection: Projection, weight: Weight) -> bool:
     """Whether every edge weighs 1 in this view."""
-    has_gain = any(axis.gain is not None for axis in projection.axes)
-    return weight is None or (weight != "negative" and projection.kernel is None and not has_gain)
+    return weight is None or (
+        weight != "negative" and projection.kernel is None and projection.is_unscaled
+    )
 
 
 def _fold(values: Array, dim: int, axis: Axis, weight: Weight, reduce: Reduce) -> Array:

@@ -152,6 +152,10 @@ class EdgeMaker:
         self._in_order = bool((self._parameter.inner == xp.arange(self.row)).all())
         gain = _product_of_gains(axes[self._split :])
         self._gain = None if gain is None else xp.asarray(gain.astype(projection.weight_dtype))
+        self._source_factor, self._target_factor = (
+            None if factor is None else xp.asarray(factor.astype(projection.weight_dtype))
+            for factor in (projection.source_factor, projection.target_factor)
+        )
         self._rows: dict[int, Array] = {}
 
     def _sum(
@@ -172,6 +176,7 @@ class EdgeMaker:
             self._src.write(digits, columns, src[part])
             self._dst.write(digits, columns, dst[part])
             self._write_weights(digits, columns, weight[part])
+            self._multiply_factors(src[part], dst[part], weight[part])
         return Edges(src, dst, weight, start, self)
 
     def parameter(self, start: int, stop: int) -> Array:
@@ -238,9 +243,14 @@ class EdgeMaker:
         elif self._in_order and len(first) > 1 and not (first % self.row).any():
             # Every row is a row of the kernel as it lies in memory.
             kernel = self._kernel[: len(self._kernel) // self.row * self.row].reshape(-1, self.row)
-            # numpy writes to `out` through a buffer unless told that no index is out of range.
+            at = xp.asarray(first // self.row)
+            # numpy writes to `out` through a buffer unless told that no index is out of range,
+            # and to no other type.
             unchecked = {"mode": "clip"} if xp is np else {}
-            xp.take(kernel, xp.asarray(first // self.row), axis=0, out=rows, **unchecked)
+            if rows.dtype == kernel.dtype:
+                xp.take(kernel, at, axis=0, out=rows, **unchecked)
+            else:
+                rows[...] = xp.take(kernel, at, axis=0)
         elif self.row < SHORT_ROW:
             rows[...] = self._kernel[xp.asarray(first)[:, None] + self._parameter.inner[columns]]
         else:
@@ -255,6 +265,13 @@ class EdgeMaker:
         for axis, i in zip(self.projection.axes[: self._split], digits, strict=False):
             if axis.gain is not None:
                 rows *= xp.asarray(axis.gain[i].astype(out.dtype))[:, None]
+
+    def _multiply_factors(self, src: Array, dst: Array, out: Array) -> None:
+        projection = self.projection
+        if self._source_factor is not None:
+            out *= self._source_factor[src - projection.source.offset]
+        if self._target_factor is not None:
+            out *= self._target_factor[dst - projection.target.offset]
 
     def _weights(self, first: int) -> Array:
         """Kernel entries of the row whose first offset is this."""

@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 
 from gpugraph.apply import NEUTRAL, apply
-from gpugraph.arrays import Array, index_dtype, namespace_of, strided
+from gpugraph.arrays import Array, blocks, index_dtype, namespace_of, strided
 from gpugraph.axes import Axis
 from gpugraph.edges import EdgeMaker, Edges, chunks
 from gpugraph.population import Population, Reduce
 from gpugraph.strength import add_in_strength, in_degree
-from gpugraph.views import Weight
+from gpugraph.views import BLOCK_WEIGHTS, Weight
 
 Kind = Literal["weight", "scale", "choice", "mean", "copy", "dynamic"]
 
@@ -31,6 +31,7 @@ class Projection:
         src    = source.offset + sum(axis.src * axis.src_stride)
         dst    = target.offset + sum(axis.dst * axis.dst_stride)
         weight = kernel[sum(axis.tap * axis.tap_stride)] * product(axis.gain)
+                 * source_factor[src - source.offset] * target_factor[dst - target.offset]
 
     Attributes
     ----------
@@ -41,6 +42,10 @@ class Projection:
     kind : {"weight", "scale", "choice", "mean", "copy", "dynamic"}
     window_tap : int array of shape ``(n_edges,)``, optional
         Window position of each edge, where edges were picked one by one.
+    source_factor : float array of shape ``(source.size,)``, optional
+        A factor of the weights out of each source node.
+    target_factor : float array of shape ``(target.size,)``, optional
+        A factor of the weights into each target node.
     """
 
     source: Population
@@ -49,6 +54,8 @@ class Projection:
     kernel: np.ndarray | None
     kind: Kind
     window_tap: np.ndarray | None = None
+    source_factor: np.ndarray | None = None
+    target_factor: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.kernel is None:  # no axis can step through it
@@ -62,9 +69,25 @@ class Projection:
 
     @property
     def weight_dtype(self) -> np.dtype:
-        """float64 where the kernel is, else float32."""
-        is_double = self.kernel is not None and self.kernel.dtype == np.float64
+        """float64 where the kernel or a factor is, else float32."""
+        parts = (self.kernel, self.source_factor, self.target_factor)
+        is_double = any(part is not None and part.dtype == np.float64 for part in parts)
         return np.dtype(np.float64 if is_double else np.float32)
+
+    @property
+    def has_factors(self) -> bool:
+        """Whether weights depend on the nodes, beside the kernel and the axes."""
+        return self.source_factor is not None or self.target_factor is not None
+
+    @cached_property
+    def without_factors(self) -> Projection:
+        """The projection without its nodes' factors."""
+        return replace(self, source_factor=None, target_factor=None)
+
+    @property
+    def is_unscaled(self) -> bool:
+        """Whether every weight is an entry of the kernel, or 1, as it stands."""
+        return not self.has_factors and all(axis.gain is None for axis in self.axes)
 
     @property
     def is_listed(self) -> bool:
@@ -87,8 +110,15 @@ class Projection:
     @cached_property
     def transposed(self) -> Projection:
         """The projection with every edge turned round."""
-        axes = tuple(axis.transposed for axis in self.axes)
-        return replace(self, source=self.target, target=self.source, axes=axes, window_tap=None)
+        return replace(
+            self,
+            source=self.target,
+            target=self.source,
+            axes=tuple(axis.transposed for axis in self.axes),
+            window_tap=None,
+            source_factor=self.target_factor,
+            target_factor=self.source_factor,
+        )
 
     def edges(
         self,
@@ -223,7 +253,22 @@ class Projection:
         """Weight of each listed edge."""
         (axis,) = self.axes
         weight = np.ones(len(axis), np.float32) if self.kernel is None else self.kernel[axis.tap]
-        return weight if axis.gain is None else weight * axis.gain
+        if axis.gain is not None:
+            weight = weight * axis.gain
+        if self.source_factor is not None:
+            weight = weight * self.source_factor[axis.src]
+        return weight if self.target_factor is None else weight * self.target_factor[axis.dst]
+
+    @property
+    def has_negative_weight(self) -> bool:
+        """Whether any edge may weigh less than 0; exact where nodes have factors."""
+        if self.has_factors:
+            return bool((self.in_strength("negative") > 0).any())
+        kernel = self.weights
+        return self.n_edges > 0 and (
+            self.has_negative_gain
+            or any((kernel[part] < 0).any() for part in blocks(kernel.shape, 0, 1, BLOCK_WEIGHTS))
+        )
 
     @property
     def has_negative_gain(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from gpugraph.apply import along
 from gpugraph.arrays import Array, blocks, namespace_of
 from gpugraph.axes import Axis
-from gpugraph.views import BLOCK_WEIGHTS, Weight, gain_view, weight_view
+from gpugraph.views import BLOCK_WEIGHTS, Weight, factor_shares, gain_view, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.projection import Projection
@@ -42,6 +42,8 @@ def add_in_strength(projection: Projection, weight: Weight, total: Array) -> Non
     if projection.is_listed and weight is not None:
         values = weight_view(projection.listed_weight, weight)
         total += xp.asarray(np.bincount(projection.axes[0].dst, values, projection.target.size))
+    elif projection.has_factors and weight is not None:
+        _add_factors(projection, weight, total)
     elif weight in ("positive", "negative") and projection.has_negative_gain:
         sign = 1 if weight == "positive" else -1
         shares: list[tuple[Weight, float]] = [("magnitude", 0.5), ("weight", 0.5 * sign)]
@@ -49,6 +51,19 @@ def add_in_strength(projection: Projection, weight: Weight, total: Array) -> Non
             projection.target_view(total)[...] += share * _per_target(projection, view, total)
     else:
         projection.target_view(total)[...] += _per_target(projection, weight, total)
+
+
+def _add_factors(projection: Projection, weight: Weight, total: Array) -> None:
+    """Add strengths where nodes have factors: those of the sources are sent along the edges."""
+    xp, plain = namespace_of(total), projection.without_factors
+    for before, view in factor_shares(projection.source_factor, weight):
+        for after, inner in factor_shares(projection.target_factor, view):
+            part = xp.zeros(total.shape, total.dtype)
+            if before is None:
+                add_in_strength(plain, inner, part)
+            else:
+                plain.apply(xp.asarray(before.astype(total.dtype)), inner, out=part)
+            total += part if after is None else part * xp.asarray(after.astype(total.dtype))
 
 
 def _per_target(projection: Projection, weight: Weight, like: Array) -> Array:

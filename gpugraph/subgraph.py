@@ -230,7 +230,17 @@ def _restricted(
         n_src=int(source.sum()),
         n_dst=int(target.sum()),
     )
-    return replace(found, axes=(axis,))
+    return replace(
+        found,
+        axes=(axis,),
+        source_factor=_marked(projection.source_factor, source),
+        target_factor=_marked(projection.target_factor, target),
+    )
+
+
+def _marked(factor: np.ndarray | None, mask: np.ndarray) -> np.ndarray | None:
+    """Return a factor per node, if there is one, of the marked nodes."""
+    return None if factor is None else factor[mask]
 
 
 def _marginals(marked: np.ndarray) -> list[Any]:

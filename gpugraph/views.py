@@ -14,6 +14,8 @@ BLOCK_WEIGHTS = 2**20
 
 Weight = Literal["weight", "magnitude", "positive", "negative"] | None
 
+OPPOSITE: dict[Weight, Weight] = {"positive": "negative", "negative": "positive"}
+
 
 def weight_view(kernel: np.ndarray, weight: Weight) -> np.ndarray:
     """Return the kernel as the weight view sees it."""
@@ -29,6 +31,29 @@ def weight_view(kernel: np.ndarray, weight: Weight) -> np.ndarray:
             "'positive', 'negative' or None."
         )
     return kernel
+
+
+def factor_shares(
+    factor: np.ndarray | None, weight: Weight
+) -> list[tuple[np.ndarray | None, Weight]]:
+    """Take a view of weights times a factor per node apart, into products of views.
+
+    Where a factor is negative, it makes positive weights of negative ones, and the other way
+    round.
+
+    Returns
+    -------
+    list of (array, str)
+        Factors of at least 0 (signed in the view "weight"; None: 1) and the view of the weights
+        to be multiplied by each; the view of the products is the sum of these.
+    """
+    if factor is None or weight is None:
+        return [(None, weight)]
+    if weight == "magnitude":
+        return [(np.abs(factor), weight)]
+    if weight not in OPPOSITE or not (factor < 0).any():
+        return [(factor, weight)]
+    return [(np.maximum(factor, 0), weight), (np.maximum(-factor, 0), OPPOSITE[weight])]
 
 
 def gain_view(axis: Axis, weight: Weight) -> np.ndarray | None:

@@ -90,7 +90,10 @@ def any_axis(draw: st.DrawFn) -> Axis:
 
 @st.composite
 def any_projection(draw: st.DrawFn) -> Projection:
-    """Draw a product of one to three axes, with a kernel along any of them or none."""
+    """Draw a product of one to three axes, with a kernel along any of them or none.
+
+    With or without factors of both signs, some 0, on the nodes of either end.
+    """
     parts = draw(st.lists(any_axis(), min_size=1, max_size=3))
     tapped = [draw(st.booleans()) for _ in parts]
     n_taps = [axis.n_tap if is_tapped else 1 for axis, is_tapped in zip(parts, tapped, strict=True)]
@@ -104,4 +107,9 @@ def any_projection(draw: st.DrawFn) -> Projection:
     kernel = rng.uniform(-1, 1, prod(n_taps)).astype(np.float32) if has_kernel else None
     source = Population("source", tuple(sizes[0]), offset=3, layer="A")
     target = Population("target", tuple(sizes[1]), offset=3 + source.size, layer="B")
-    return Projection(source, target, tuple(placed), kernel, "weight")
+    factors = {
+        end: rng.choice([-1.5, -0.5, 0, 0, 0.5, 2], population.size).astype(dtype)
+        for end, population in (("source_factor", source), ("target_factor", target))
+        if (dtype := draw(st.sampled_from([None, None, np.float32, np.float64])))
+    }
+    return Projection(source, target, tuple(placed), kernel, "weight", **factors)

@@ -51,6 +51,10 @@ def by_loops(projection):
             tap += axis.tap[i] * axis.tap_stride
             gain *= 1.0 if axis.gain is None else axis.gain[i]
         weight = gain if projection.kernel is None else projection.kernel[tap] * gain
+        if projection.source_factor is not None:
+            weight *= projection.source_factor[src - projection.source.offset]
+        if projection.target_factor is not None:
+            weight *= projection.target_factor[dst - projection.target.offset]
         rows.append((src, dst, weight, -1 if projection.kernel is None else tap))
     return np.array(rows).reshape(-1, 4).T
 

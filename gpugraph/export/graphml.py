@@ -151,9 +151,8 @@ class _WeightFields:
 
     def __init__(self, projection: Projection) -> None:
         kernel = np.ones(1, np.float32) if projection.kernel is None else projection.kernel
-        has_gains = any(axis.gain is not None for axis in projection.axes)
         often = projection.n_edges > 2 * kernel.size and kernel.size <= LARGEST_TABLE
-        self._table = fields(kernel, "</data>") if often and not has_gains else None
+        self._table = fields(kernel, "</data>") if often and projection.is_unscaled else None
 
     def __call__(self, edges: Edges) -> np.ndarray:
         if self._table is None:

@@ -122,7 +122,7 @@ def _is_ordered(projection: Projection) -> bool:
         nested
         and kinds == sorted(kinds)
         and -1 not in kinds
-        and all(a.gain is None for a in axes)
+        and projection.is_unscaled
         and projection.n_edges >= SMALLEST_BLOCK * n_rows
     )
 
