@@ -56,7 +56,7 @@ class Scaled:
     def at(self, exponent: Array) -> Array:
         """Values with respect to another, not smaller exponent."""
         xp = namespace_of(self.values)
-        shift = xp.maximum(self.exponent - exponent, NOTHING)
+        shift = xp.where(self.exponent == NOTHING, 0, self.exponent - exponent)
         return xp.ldexp(self.values, shift) if shift.any() else self.values
 
 
@@ -66,17 +66,18 @@ def pull(
     weight: Weight,
     start: Array,
 ) -> Scaled:
-    """Return what arrives at a population, added to start values of shape ``(rows, size)``."""
+    """Return what arrives at a population, added to start values of shape ``(rows, size)``.
+
+    The start values are written to.
+    """
     xp = namespace_of(start)
     begin = Scaled.of(start)
     exponent = begin.exponent
     for _, sent in incoming:
         exponent = xp.maximum(exponent, sent.exponent)
     total = begin.at(exponent)
-    if incoming:
-        total = total.copy() if total is start else total
-        for projection, sent in incoming:
-            projection.apply(sent.at(exponent), weight, out=total)
+    for projection, sent in incoming:
+        projection.apply(sent.at(exponent), weight, out=total)
     return Scaled(total, exponent).rescaled()
 
 

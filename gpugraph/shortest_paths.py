@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gpugraph.population import Population
     from gpugraph.projection import Projection
 
-# Counts of a batch over all nodes: 8 bytes each, and about twice that while a layer is worked on.
-BATCH_VALUES = 2**24
+# Counts of a batch over all nodes: few enough to stay in the cache (a large graph goes one by one).
+BATCH_VALUES = 2**17
 
 # Paths from each source (row) to each node of a population, by the steps that they save. A node
 # stands, above 0, in the class of its shortest paths alone.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.arrays import Array, Device, namespace, require_memory
+from gpugraph.arrays import Array, Device, namespace, namespace_of, require_memory
 from gpugraph.edge_values import EdgeValues, Term
 from gpugraph.engines import Engine, is_networkx
 from gpugraph.node_values import NodeValues
-from gpugraph.scaled import Scaled, pull
+from gpugraph.scaled import NOTHING, Scaled, pull
 from gpugraph.shortest_paths import Classes, batches, count_shortest_paths, pivots, saved
 from gpugraph.sweep import Incoming, sweep
 
@@ -181,8 +181,7 @@ def _accumulate(
         paths[population.name] = classes
 
     def go_back(population: Population, incoming: Incoming[Shares]) -> Shares:
-        dependency = xp.zeros((len(sources), population.size))
-        reached = xp.zeros(dependency.shape, bool)
+        dependency = reached = None
         shares: Shares = {}
         for steps, here in paths.pop(population.name, {}).items():
             arriving = []
@@ -192,19 +191,28 @@ def _accumulate(
                     arriving.append((projection, sent[key]))
                     if visit_edges is not None:
                         visit_edges(of[projection], here, sent[key])
-            own = pull(population, arriving, None, xp.zeros(dependency.shape))
+            through = _through(here, pull(population, arriving, None, xp.zeros_like(here.values)))
             counted = here.values > 0
-            through = xp.ldexp(own.values * here.values, own.exponent + here.exponent)
-            dependency += through
-            reached |= counted
-            share = xp.where(counted, (1 + through) / xp.where(counted, here.values, 1), 0)
+            share = (1 + through) / xp.where(counted, here.values, np.inf)
             shares[steps] = Scaled(share, -here.exponent).rescaled()
+            # A node is in one class: sums over classes only put them together.
+            dependency = through if dependency is None else dependency + through
+            reached = counted if reached is None else reached | counted
         if shares and visit is not None:
             visit(population, sources, dependency, reached)
         return shares
 
     count_shortest_paths(graph, sources, keep, xp)
     sweep(graph, go_back, backward=True)
+
+
+def _through(paths: Scaled, shares: Scaled) -> Array:
+    """Multiply paths to nodes by what comes back to them, as plain numbers: they are in range."""
+    xp = namespace_of(paths.values)
+    power = paths.exponent + shares.exponent
+    power[shares.exponent == NOTHING] = 0
+    product = xp.multiply(paths.values, shares.values, out=shares.values)
+    return xp.ldexp(product, power) if power.any() else product
 
 
 def _scales(
