@@ -10,10 +10,16 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import conversion, edges, files, libraries
+from benchmarks import analysis, conversion, edges, files, libraries
 from benchmarks.measure import machine
 
-BENCHMARKS = {"conversion": conversion, "edges": edges, "libraries": libraries, "files": files}
+BENCHMARKS = {
+    "conversion": conversion,
+    "edges": edges,
+    "libraries": libraries,
+    "files": files,
+    "analysis": analysis,
+}
 RESULTS = Path(__file__).parent / "results" / "cpu.json"
 
 

@@ -31,3 +31,20 @@ def cnn() -> keras.Model:
             layers.Dense(10, activation="softmax"),
         ]
     )
+
+
+def lenet() -> keras.Model:
+    """LeNet-5's shape of network: 8,878 nodes, 412,960 edges."""
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(6, 5, padding="same", activation="tanh"),
+            layers.AveragePooling2D(2),
+            layers.Conv2D(16, 5, activation="tanh"),
+            layers.AveragePooling2D(2),
+            layers.Flatten(),
+            layers.Dense(120, activation="tanh"),
+            layers.Dense(84, activation="tanh"),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
