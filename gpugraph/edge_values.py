@@ -13,7 +13,7 @@ from gpugraph.correlate import correlate
 from gpugraph.edges import EdgeMaker
 from gpugraph.errors import RangeError, SelectionError
 from gpugraph.projection import Projection
-from gpugraph.views import Weight, weight_view
+from gpugraph.views import Weight, factor_shares, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -129,10 +129,15 @@ class EdgeValues:
             )
         total = np.zeros(projection.kernel.size)
         for term in self._of(projection):
-            found = correlate(projection, _host(term.source), _host(term.target), self.weight)
-            total += _scaled(found, term, self.name)
-        if self.weight is not None:
-            total *= weight_view(projection.kernel, self.weight)
+            ours, theirs = _host(term.source), _host(term.target)
+            for before, view in factor_shares(projection.source_factor, self.weight):
+                for after, inner in factor_shares(projection.target_factor, view):
+                    x = ours if before is None else ours * before
+                    y = theirs if after is None else theirs * after
+                    found = _scaled(correlate(projection, x, y, inner), term, self.name)
+                    if inner is not None:
+                        found *= weight_view(projection.kernel, inner)
+                    total += found
         return total
 
     def _of(self, projection: Projection) -> Sequence[Term]:

@@ -50,10 +50,10 @@ def evaluate(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
     """
     if graph.topology is None:
         raise ModelError(
-            f"'{graph.name}' is a part of a model's graph and computes nothing by itself. Evaluate "
+            f"'{graph.name}' is not a whole model's graph and computes nothing by itself. Evaluate "
             "the whole graph."
         )
-    arrays = _input_arrays(graph, inputs)
+    arrays = input_arrays(graph, inputs)
     values: dict[str, np.ndarray] = {}
     for name, population in graph.populations.items():
         if name in arrays:
@@ -80,8 +80,8 @@ def _value(
     return total if function is None else function(total).astype(dtype, copy=False)
 
 
-def _input_arrays(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
-    """Return the inputs by name, checked, as floats."""
+def input_arrays(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
+    """Return the inputs of a whole model's graph by name, checked, as floats."""
     assert graph.topology is not None
     names = graph.topology.inputs
     if isinstance(inputs, Mapping):

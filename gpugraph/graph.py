@@ -65,7 +65,8 @@ class NeuronGraph:
     tensors : mapping of str to Tensor
         What each Keras layer call gives: its own population, or another's in some shape.
     topology : Topology, optional
-        The model's layer calls; None for a graph that is a part of another.
+        The model's layer calls; None for a graph that is a part of another, or that computes
+        nothing by itself.
     """
 
     def __init__(
@@ -585,6 +586,50 @@ class NeuronGraph:
         from gpugraph.evaluate import verify
 
         return verify(self, inputs, seed=seed, tolerance=tolerance)
+
+    def given(self, inputs: Any) -> NeuronGraph:
+        """Return the activation-weighted graph: each edge's weight times its source's value.
+
+        What flows along every edge when the model sees one input: the weights into a node of
+        reduce "sum" add up to its value before bias and activation. Nothing is copied but one
+        value per node; every reading, measure and export works on the result as on any graph.
+
+        Parameters
+        ----------
+        inputs : array, sequence of arrays, or mapping of input name to array
+            One sample, shape ``(1, *input shape)`` each, as for `evaluate`.
+
+        Returns
+        -------
+        NeuronGraph
+            With the same nodes and edges. Weights are float32, or float64 where the kernel or
+            the inputs are. The view "positive" holds the edges that raise their target,
+            whatever the signs of weight and value. It is no model: `evaluate` refuses it.
+
+        Raises
+        ------
+        ModelError
+            If the graph is only a part of a model's.
+        ShapeError
+            If the inputs do not have the model's shapes, or hold more than one sample.
+        NonFiniteError
+            If an activation is NaN or infinite.
+
+        References
+        ----------
+        Goibert, Ricatte, Dohmatob (2022). An adversarial robustness perspective on the topology
+        of neural networks. arXiv:2211.02675; there by ``|weight * activation|``.
+        Gebhart, Schrater, Hylton (2019). Characterizing the shape of activation space in deep
+        neural networks. arXiv:1901.09496.
+
+        Examples
+        --------
+        >>> flow = graph.given(image[None])  # doctest: +SKIP
+        >>> gg.pagerank(flow).top(3)  # doctest: +SKIP
+        """
+        from gpugraph.given import given
+
+        return given(self, inputs)
 
     def summary(self) -> Summary:
         """Return a table of populations with nodes, edges, memory and file sizes."""

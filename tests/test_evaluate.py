@@ -237,7 +237,7 @@ def test_inputs_of_different_batches_are_refused():
 def test_a_graph_without_topology_does_not_evaluate():
     whole = gg.from_keras(models.cnn())
     part = gg.NeuronGraph("part", whole.populations, whole.projections)
-    with pytest.raises(gg.ModelError, match=r"'part' is a part of .*Evaluate the whole graph"):
+    with pytest.raises(gg.ModelError, match=r"'part' is not a whole .*Evaluate the whole graph"):
         part.evaluate(noise(1, 8, 8, 2))
 
 
