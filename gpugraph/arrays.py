@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -31,10 +32,7 @@ def namespace(device: Device = "auto") -> ModuleType:
         return np
     if device not in ("auto", "cuda"):
         raise DeviceError(f"Unknown device {device!r}: choose 'auto', 'cpu' or 'cuda'.")
-    try:
-        import cupy
-    except ImportError:
-        cupy = None
+    cupy = _cupy()
     # cupy imports without a driver; only is_available() tells.
     if cupy is not None and cupy.is_available():
         return cupy
@@ -47,6 +45,16 @@ def namespace(device: Device = "auto") -> ModuleType:
     )
 
 
+@cache
+def _cupy() -> ModuleType | None:
+    """Return cupy if it is installed; looked for once, because looking takes its time."""
+    try:
+        import cupy
+    except ImportError:
+        return None
+    return cupy
+
+
 def namespace_of(array: Array) -> ModuleType:
     """Return the module, numpy or cupy, that made this array."""
     if isinstance(array, np.ndarray):
@@ -56,23 +64,42 @@ def namespace_of(array: Array) -> ModuleType:
     return cupy.get_array_module(array)
 
 
-def strided(array: Array, sizes: Sequence[int], strides: Sequence[int]) -> Array:
-    """View the last, contiguous dimension of ``array`` as dimensions of the given strides.
+class Layout:
+    """How the last, contiguous dimension of an array is seen as dimensions of given strides.
 
-    Sizes count positions, strides count elements; leading dimensions stay.
+    Parameters
+    ----------
+    sizes, strides : sequence of int
+        Positions, and elements from one position to the next, per dimension.
     """
-    xp = namespace_of(array)
-    return xp.lib.stride_tricks.as_strided(
-        array,
-        (*array.shape[:-1], *sizes),
-        (*array.strides[:-1], *(s * array.itemsize for s in strides)),
-    )
+
+    def __init__(self, sizes: Sequence[int], strides: Sequence[int]) -> None:
+        self.sizes, self.strides = tuple(sizes), tuple(strides)
+        steps = [prod(self.sizes[i + 1 :]) for i in range(len(self.sizes))]
+        self._size = prod(self.sizes)
+        self._in_order = all(
+            n == 1 or stride == step
+            for n, stride, step in zip(self.sizes, self.strides, steps, strict=True)
+        )
+
+    def view(self, array: Array) -> Array:
+        """Return the view; leading dimensions stay."""
+        if self._in_order and array.shape[-1] == self._size:
+            return array.reshape(*array.shape[:-1], *self.sizes)  # the same, in a tenth of the time
+        return namespace_of(array).lib.stride_tricks.as_strided(
+            array,
+            (*array.shape[:-1], *self.sizes),
+            (*array.strides[:-1], *(s * array.itemsize for s in self.strides)),
+        )
 
 
 def blocks(shape: Sequence[int], first: int, last: int, most: int) -> Iterator[tuple[slice, ...]]:
     """Cut dimensions ``first:last`` of an array, outer ones first, into blocks of that size."""
     whole = slice(None)
     size = prod(shape)
+    if size <= most:
+        yield (whole,) * len(shape)
+        return
     cut: list[list[slice]] = []
     for n in shape[first:last]:
         step = max(1, min(n, most * n // size)) if size else n

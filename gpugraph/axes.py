@@ -129,6 +129,17 @@ class Axis:
         is_regular = len(self) == inside.sum() and (found == np.where(inside, positions, -1)).all()
         return grid if is_regular else None
 
+    @cached_property
+    def tap_counts(self) -> np.ndarray:
+        """How often each tap leads to each target; float64, shape ``(n_dst, n_tap)``."""
+        return self.sum_taps(None)
+
+    def sum_taps(self, gain: np.ndarray | None) -> np.ndarray:
+        """Sum a number per pair (None: 1) by target and tap; float64, ``(n_dst, n_tap)``."""
+        at = self.dst * self.n_tap + self.tap
+        total = np.bincount(at, gain, self.n_dst * self.n_tap).astype(np.float64)
+        return total.reshape(self.n_dst, self.n_tap)
+
     def take(self, pairs: np.ndarray) -> Axis:
         """Return the axis with only these pairs (a mask or indices), as a window."""
         kind: AxisKind = "listed" if self.kind == "listed" else "window"

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from gpugraph.apply import NEUTRAL, apply
-from gpugraph.arrays import Array, blocks, index_dtype, namespace_of, strided
+from gpugraph.arrays import Array, Layout, blocks, index_dtype, namespace_of
 from gpugraph.axes import Axis
+from gpugraph.contraction import Contraction, is_regular
 from gpugraph.edges import EdgeMaker, Edges, chunks
 from gpugraph.population import Population, Reduce
 from gpugraph.strength import add_in_strength, in_degree
@@ -96,16 +97,33 @@ class Projection:
 
     def source_view(self, x: Array) -> Array:
         """See values per source node, in the last dimension, as one dimension per axis."""
-        return strided(x, [a.n_src for a in self.axes], [a.src_stride for a in self.axes])
+        return self._source_layout.view(x)
 
     def target_view(self, y: Array) -> Array:
         """See values per target node, in the last dimension, as one dimension per axis."""
-        return strided(y, [a.n_dst for a in self.axes], [a.dst_stride for a in self.axes])
+        return self._target_layout.view(y)
 
     def kernel_view(self, kernel: Array) -> Array:
         """See a flat kernel as one dimension per axis, of length 1 where it does not vary."""
+        return self._kernel_layout.view(kernel)
+
+    @cached_property
+    def _source_layout(self) -> Layout:
+        return Layout([a.n_src for a in self.axes], [a.src_stride for a in self.axes])
+
+    @cached_property
+    def _target_layout(self) -> Layout:
+        return Layout([a.n_dst for a in self.axes], [a.dst_stride for a in self.axes])
+
+    @cached_property
+    def _kernel_layout(self) -> Layout:
         sizes = [a.n_tap if a.is_tapped else 1 for a in self.axes]
-        return strided(kernel, sizes, [a.tap_stride for a in self.axes])
+        return Layout(sizes, [a.tap_stride for a in self.axes])
+
+    @cached_property
+    def contraction(self) -> Contraction | None:
+        """The matrix product that the axes amount to; None where they do not in one piece."""
+        return Contraction(self.axes) if is_regular(self.axes) else None
 
     @cached_property
     def transposed(self) -> Projection:

@@ -102,8 +102,7 @@ def _sum_into_targets(total: Array, dim: int, axis: Axis, weight: Weight, xp: Mo
     if not axis.is_tapped:
         counts = np.bincount(axis.dst, gain, axis.n_dst).astype(total.dtype)
         return total * along(xp.asarray(counts), dim, total.ndim)
-    table = np.zeros((axis.n_dst, axis.n_tap))
-    np.add.at(table, (axis.dst, axis.tap), 1 if gain is None else gain)
+    table = axis.tap_counts if gain is None else axis.sum_taps(gain)
     before, after = total.shape[:dim], total.shape[dim + 1 :]
     matrices = total.reshape(*before, axis.n_tap, prod(after))
     summed = xp.matmul(xp.asarray(table.astype(total.dtype)), matrices)

@@ -8,6 +8,13 @@ import gpugraph as gg
 from gpugraph import arrays
 
 
+@pytest.fixture(autouse=True)
+def _look_for_cupy_anew():
+    arrays._cupy.cache_clear()
+    yield
+    arrays._cupy.cache_clear()
+
+
 def fake_cupy(monkeypatch, *, available):
     module = types.ModuleType("cupy")
     module.is_available = lambda: available
@@ -66,11 +73,30 @@ def test_index_dtype(n_nodes, dtype):
     assert arrays.index_dtype(n_nodes) == dtype
 
 
-def test_strided_views_the_last_dimension():
-    x = np.arange(24).reshape(2, 12)
-    view = arrays.strided(x, (3, 2, 2), (4, 1, 2))
-    np.testing.assert_array_equal(view, x.reshape(2, 3, 2, 2).swapaxes(2, 3))
+@pytest.mark.parametrize(
+    ("sizes", "strides", "expected"),
+    [
+        ((3, 2, 2), (4, 2, 1), lambda x: x.reshape(2, 3, 2, 2)),
+        ((3, 1, 4), (4, 7, 1), lambda x: x.reshape(2, 3, 1, 4)),
+        ((3, 2, 2), (4, 1, 2), lambda x: x.reshape(2, 3, 2, 2).swapaxes(2, 3)),
+        ((3, 4), (4, 0), lambda x: np.broadcast_to(x[:, ::4, None], (2, 3, 4))),
+        ((2, 3), (3, 1), lambda x: x[:, :6].reshape(2, 2, 3)),
+    ],
+)
+@pytest.mark.parametrize("rows", [slice(None), slice(None, None, 2)])
+def test_a_layout_views_the_last_dimension(sizes, strides, expected, rows):
+    x = np.arange(48).reshape(4, 12)[rows][:2]
+    view = arrays.Layout(sizes, strides).view(x)
+    np.testing.assert_array_equal(view, expected(x))
     assert np.shares_memory(view, x)
+
+
+def test_blocks_cover_an_array_once():
+    counts = np.zeros((3, 5, 7, 2), int)
+    for block in arrays.blocks(counts.shape, 1, 3, 12):
+        counts[block] += 1
+        assert counts[block].size <= 12
+    assert (counts == 1).all()
 
 
 def test_free_memory_is_that_of_the_machine_at_most():
