@@ -25,7 +25,7 @@ def correlate(projection: Projection, x: np.ndarray, y: np.ndarray, weight: Weig
     y : array of shape ``(rows, target.size)``
         Products are added up over the rows too.
     weight : {"weight", "magnitude", "positive", "negative", None}
-        View of the gains.
+        View of the gains; where some are negative, they have no one sign alone.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def correlate(projection: Projection, x: np.ndarray, y: np.ndarray, weight: Weig
             values = values if gain is None else values * gain
             total += np.bincount(axis.tap, values, minlength=len(total))
         return total
-    sources = projection.source_view(x.astype(np.float64))
+    sources = projection.source_view(np.ascontiguousarray(x, np.float64))
     targets = projection.target_view(np.ascontiguousarray(y, np.float64))
     kernel = projection.kernel_view(total)
     stepped = [i for i, a in enumerate(axes) if a.kind == "window" or a.gain is not None]

@@ -13,7 +13,7 @@ from gpugraph.correlate import correlate
 from gpugraph.edges import EdgeMaker
 from gpugraph.errors import RangeError, SelectionError
 from gpugraph.projection import Projection
-from gpugraph.views import Weight, factor_shares, weight_view
+from gpugraph.views import OPPOSITE, Weight, factor_shares, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -72,6 +72,8 @@ class EdgeValues:
         return self.range(projection, 0, projection.n_edges)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError(f"'{self.name}' has no array to share: its values are made anew.")
         require_memory(
             8 * len(self),
             f"'{self.name}' of {len(self):,} edges",
@@ -82,11 +84,12 @@ class EdgeValues:
         return np.concatenate([np.zeros(0), *parts]).astype(dtype or np.float64, copy=False)
 
     def range(self, projection: Projection, start: int, stop: int) -> np.ndarray:
-        """Values of edges ``start:stop`` of a projection; float64."""
+        """Values of edges ``start:stop`` of a projection, as for a slice of a list; float64."""
         terms = [
             Term(_host(term.source), _host(term.target), term.exponent)
             for term in self._of(projection)
         ]
+        start, stop, _ = slice(start, stop).indices(projection.n_edges)
         out = np.zeros(max(0, stop - start))
         maker = EdgeMaker(projection, self.graph.index_dtype)
         for first in range(start, stop, CHUNK_EDGES):
@@ -94,11 +97,11 @@ class EdgeValues:
             src, dst, weight = maker.make(first, last)
             src, dst = src - projection.source.offset, dst - projection.target.offset
             part = out[first - start : last - start]
+            factor = 1.0 if self.weight is None else weight_view(weight, self.weight)
             for term in terms:
                 for ours, theirs in zip(term.source, term.target, strict=True):
-                    part += _scaled(ours[src].astype(np.float64) * theirs[dst], term, self.name)
-            if self.weight is not None:
-                part *= weight_view(weight, self.weight)
+                    values = ours[src].astype(np.float64) * theirs[dst]
+                    part += _scaled(values * factor, term, self.name)
         return out
 
     def items(self) -> Iterator[tuple[tuple[int, int], float]]:
@@ -134,10 +137,7 @@ class EdgeValues:
                 for after, inner in factor_shares(projection.target_factor, view):
                     x = ours if before is None else ours * before
                     y = theirs if after is None else theirs * after
-                    found = _scaled(correlate(projection, x, y, inner), term, self.name)
-                    if inner is not None:
-                        found *= weight_view(projection.kernel, inner)
-                    total += found
+                    total += _scaled(_weighed(projection, x, y, inner), term, self.name)
         return total
 
     def _of(self, projection: Projection) -> Sequence[Term]:
@@ -147,6 +147,17 @@ class EdgeValues:
                 "(graph.projections), and the one asked for is not among them."
             )
         return self._terms[projection]
+
+
+def _weighed(projection: Projection, x: np.ndarray, y: np.ndarray, weight: Weight) -> np.ndarray:
+    """Sum, per parameter, over its edges of ``x[src] * y[dst]`` times the edge's weight."""
+    if weight is None:
+        return correlate(projection, x, y, None)
+    if weight in OPPOSITE and projection.has_negative_gain:
+        both = _weighed(projection, x, y, "magnitude")
+        signed = _weighed(projection, x, y, "weight")
+        return (both + signed if weight == "positive" else both - signed) / 2
+    return correlate(projection, x, y, weight) * weight_view(projection.weights, weight)
 
 
 def _host(array: Array) -> np.ndarray:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from gpugraph.arrays import Array, namespace_of
-from gpugraph.errors import MissingDependencyError, RangeError, SelectionError
+from gpugraph.errors import MissingDependencyError, RangeError, SelectionError, ShapeError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from gpugraph.graph import NeuronGraph
     from gpugraph.population import Population
+
+# Values to look through at a time: they stay in the cache.
+BLOCK_VALUES = 2**18
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class NodeValues(Mapping[int, float]):
         exponents: Mapping[str, int] | None = None,
     ) -> None:
         if array.shape != (graph.n_nodes,):
-            raise SelectionError(
+            raise ShapeError(
                 f"'{graph.name}' has {graph.n_nodes} nodes: its values cannot have shape "
                 f"{array.shape}."
             )
@@ -87,9 +91,14 @@ class NodeValues(Mapping[int, float]):
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self)))
 
+    def __contains__(self, key: object) -> bool:
+        if isinstance(key, str):
+            return key in self.graph.populations
+        return isinstance(key, Integral) and 0 <= int(key) < len(self)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        values = np.asarray(self._host if self.exponents is None else self._unscaled, dtype)
-        return values.copy() if copy else values
+        values = self._host if self.exponents is None else self._unscaled
+        return np.array(values, dtype, copy=copy)
 
     @overload
     def __getitem__(self, key: str) -> np.ndarray: ...
@@ -101,16 +110,17 @@ class NodeValues(Mapping[int, float]):
             population = self.graph.population(key)
             values = self._values(population)
             return values.reshape(population.shape) if population.members is None else values
-        name, _ = self.graph.node(key)
-        if self.exponents is None:
+        if self.exponents is None and key in self:
             return self._host[key].item()
-        population = self.graph.population(name)
+        population = self.graph.population(self.graph.node(key)[0])
         return self._values(population)[int(key) - population.offset].item()
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, NodeValues):
-            return np.array_equal(np.asarray(self), np.asarray(other))
-        return super().__eq__(other)
+        if not isinstance(other, NodeValues):
+            return super().__eq__(other)
+        if self.exponents == other.exponents:
+            return np.array_equal(self._host, other._host)
+        return np.array_equal(np.asarray(self), np.asarray(other))
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -123,11 +133,18 @@ class NodeValues(Mapping[int, float]):
         parts = [self._values(p) for p in self.graph.populations.values()]
         return np.concatenate([np.zeros(0), *parts])
 
+    @cached_property
+    def _in_range(self) -> dict[str, np.ndarray]:
+        # Values of populations whose exponent is multiplied in, as they are asked for.
+        return {}
+
     def _values(self, population: Population) -> np.ndarray:
         """Values of a population, flat."""
         values = self._host[population.slice]
         if self.exponents is None:
             return values
+        if population.name in self._in_range:
+            return self._in_range[population.name]
         exponent = self.exponents[population.name]
         largest = np.abs(values).max(initial=0.0)
         if largest and not -1000 < np.frexp(largest)[1] + exponent < 1024:
@@ -136,11 +153,15 @@ class NodeValues(Mapping[int, float]):
                 f"Values of '{self.name}' go to about 10^{power:.0f} in population "
                 f"'{population.name}', beyond the range of float64: read log10() instead."
             )
-        return np.ldexp(values.astype(np.float64), exponent)
+        unscaled = np.ldexp(values.astype(np.float64), exponent)
+        return self._in_range.setdefault(population.name, unscaled)
 
     def log10(self) -> NodeValues:
-        """Logarithms to base 10, which are in range where the values are not; -inf for 0."""
-        with np.errstate(divide="ignore"):
+        """Logarithms to base 10, which are in range where the values are not.
+
+        -inf for 0, NaN for values below.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log10(self._host.astype(np.float64))
         for name, exponent in (self.exponents or {}).items():
             logs[self.graph.populations[name].slice] += exponent * np.log10(2)
@@ -150,23 +171,30 @@ class NodeValues(Mapping[int, float]):
         """Return the k nodes of the largest values, the largest first; among equals by id.
 
         NaN comes last.
+
+        Raises
+        ------
+        RangeError
+            If these values are beyond the range of floats: take ``log10().top(k)``.
         """
-        if k < 0:
-            raise SelectionError(f"k must be at least 0, not {k}.")
-        values = np.asarray(self)
-        keys = -np.nan_to_num(values.astype(np.float64), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-        k = min(k, len(keys))
-        if not k:
-            return []
-        least = np.partition(keys, k - 1)[k - 1]
-        first = np.flatnonzero(keys < least)
-        equal = np.flatnonzero(keys == least)[: k - len(first)]
-        chosen = np.concatenate([first, equal])
-        chosen = chosen[np.lexsort((chosen, keys[chosen]))]
-        return [
-            RankedNode(node, *self.graph.node(node), values[node].item())
-            for node in chosen.tolist()
+        if not hasattr(k, "__index__") or k < 0:
+            raise SelectionError(f"k must be a whole number of at least 0, not {k}.")
+        nodes = _largest(self._ranks, min(int(k), len(self))).tolist()
+        return [RankedNode(node, *self.graph.node(node), self[node]) for node in nodes]
+
+    @property
+    def _ranks(self) -> np.ndarray:
+        """Numbers that are in the order of the values: the largest are never out of range."""
+        values, exponents = self._host, self.exponents
+        if exponents is None:
+            return values.astype(np.int8) if values.dtype == bool else values
+        parts = [
+            (values[p.slice].astype(np.float64), exponents[name])
+            for name, p in self.graph.populations.items()
         ]
+        top = max((exponent for part, exponent in parts if part.any()), default=0)
+        shifts = [max(exponent - top, -(2**30)) for _, exponent in parts]
+        return np.concatenate([np.ldexp(p, n) for (p, _), n in zip(parts, shifts, strict=True)])
 
     def to_arrow(self) -> pa.Table:
         """Return a table of all nodes: id, population, layer, index (row, column ...), value."""
@@ -203,3 +231,21 @@ class NodeValues(Mapping[int, float]):
         from gpugraph.export.parquet import write_values
 
         write_values(self, path, overwrite=overwrite)
+
+
+def _largest(values: np.ndarray, k: int) -> np.ndarray:
+    """Places of the k largest values, the largest first; among equals the first, NaN last."""
+    if k > BLOCK_VALUES:
+        return np.argsort(-values, kind="stable")[:k]
+    best = np.zeros(0, np.int64)
+    for start in range(0, len(values) if k else 0, BLOCK_VALUES):
+        part = values[start : start + BLOCK_VALUES]
+        # What only equals the least so far stands behind it.
+        at = np.flatnonzero(part > values[best[-1]] if len(best) == k else part == part)
+        if len(at) > k:
+            at = at[part[at] >= np.partition(part[at], len(at) - k)[len(at) - k]]
+        best = np.concatenate([best, start + at])
+        best = best[np.argsort(-values[best], kind="stable")][:k]
+    if len(best) < k:
+        best = np.concatenate([best, np.flatnonzero(np.isnan(values))[: k - len(best)]])
+    return best

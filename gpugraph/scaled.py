@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from gpugraph.projection import Projection
     from gpugraph.views import Weight
 
-# Values are scaled back where their largest leaves 2**-64 .. 2**64: float32 can hold what one
+# Values are scaled back where their largest leaves 2**-32 .. 2**32: float32 can hold what one
 # layer, and the product of two such values, makes of that.
-MOST = 64
+MOST = 32
 # Exponent of a row of zeros: less than any other's, so that it never sets the scale of a sum.
 NOTHING = -(2**30)
 

@@ -9,8 +9,11 @@ so nothing is done node by node.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gpugraph.arrays import Array
 from gpugraph.errors import SelectionError
@@ -35,10 +38,9 @@ def saved(before: Population, after: Population) -> int:
     return abs(after.depth - before.depth) - 1
 
 
-def distance(graph: NeuronGraph, source: int, population: Population, steps: int) -> int:
-    """Distance from a node to those of a population that save so many steps."""
-    start = graph.populations[graph.node(source)[0]]
-    return population.depth - start.depth - steps
+def depths(graph: NeuronGraph, nodes: Sequence[int]) -> np.ndarray:
+    """Depth of each node; its distance to a population is the difference, less the steps saved."""
+    return np.array([graph.populations[graph.node(node)[0]].depth for node in nodes])
 
 
 def count_shortest_paths(
@@ -79,7 +81,7 @@ def count_shortest_paths(
                     own[row, at] = 1
             paths = pull(population, arriving[steps], None, own)
             if reached is not None:
-                paths = Scaled(xp.where(reached, 0, paths.values), paths.exponent)
+                paths = Scaled(xp.where(reached, 0, paths.values), paths.exponent).rescaled()
             if steps != min(arriving):
                 found = paths.values > 0
                 reached = found if reached is None else reached | found
@@ -110,16 +112,22 @@ def pivots(
     ------
     SelectionError
         If k is not between 1 and the number of nodes, a source does not exist or is given twice,
-        or both are given.
+        none is given, or both k and sources are.
     """
     if sources is not None:
         given = list(sources)
-        if k is not None or len(set(given)) < len(given) or not all(map(graph.node, given)):
-            raise SelectionError("Give k or sources, not both, and each source once.")
+        if k is not None or not given or not all(isinstance(node, Integral) for node in given):
+            raise SelectionError(
+                "Give k, or sources: at least one node id (graph.node_id finds them); not both."
+            )
+        for node in given:
+            graph.node(node)  # refuses a node that does not exist
+        if len(set(given)) < len(given):
+            raise SelectionError("Give each source once.")
         return [int(node) for node in given]
     if k is None:
         return list(range(graph.n_nodes))
-    if not 1 <= k <= graph.n_nodes:
+    if not (hasattr(k, "__index__") and 1 <= k <= graph.n_nodes):
         raise SelectionError(f"k must be from 1 to the {graph.n_nodes} nodes there are, not {k}.")
     from networkx.utils import create_py_random_state
 

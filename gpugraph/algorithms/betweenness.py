@@ -67,7 +67,8 @@ def betweenness_centrality(
     Raises
     ------
     SelectionError
-        If k or sources name nodes that do not exist.
+        If k is not between 1 and the number of nodes, or sources are none, given twice or do
+        not exist.
 
     Notes
     -----
@@ -140,11 +141,12 @@ def edge_betweenness_centrality(
     GraphTooLargeError
         If that does not fit in memory: take fewer sources.
     """
-    chosen = pivots(graph, k, sources, seed)
+    xp, chosen = namespace(device), pivots(graph, k, sources, seed)
     require_memory(
         16 * graph.n_nodes * len(chosen),
         f"Edge betweenness from {len(chosen):,} sources",
         "Take fewer (k=...), or a part of the graph.",
+        xp,
     )
     n = graph.n_nodes
     scale = 1.0 if n < 2 else 1 / (len(chosen) * (n - 1)) if normalized else n / len(chosen)
@@ -157,7 +159,7 @@ def edge_betweenness_centrality(
         terms[projection].append(Term(paths.values, values, top))
 
     for rows in batches(graph, chosen):
-        _accumulate(graph, rows, namespace(device), None, visit_edges)
+        _accumulate(graph, rows, xp, None, visit_edges)
     found = [terms[p] for p in graph.projections]
     return EdgeValues(graph, found, None, "edge_betweenness_centrality")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.node_values import NodeValues
-from gpugraph.shortest_paths import Classes, batches, count_shortest_paths, distance, pivots
+from gpugraph.shortest_paths import Classes, batches, count_shortest_paths, depths, pivots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,11 +119,16 @@ def _sums(
     xp = namespace(device)
     totals = [xp.zeros(graph.n_nodes) for _ in terms]
     for rows in batches(graph, sources):
+        starts = depths(graph, rows)
 
-        def visit(population: Population, classes: Classes, rows: list[int] = rows) -> None:
+        def visit(
+            population: Population,
+            classes: Classes,
+            rows: list[int] = rows,
+            starts: np.ndarray = starts,
+        ) -> None:
             for steps, paths in classes.items():
-                distances = [distance(graph, node, population, steps) for node in rows]
-                far = np.maximum(np.array(distances, np.float64), 1)  # 0: the source itself
+                far = np.maximum(population.depth - starts - steps, 1.0)  # 0: the source itself
                 reached = xp.asarray(paths.values > 0, dtype=np.float64)
                 for row, node in enumerate(rows):
                     if node in population.ids:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from math import frexp, isfinite, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from gpugraph.algorithms.node_array import PerNode, node_array
-from gpugraph.algorithms.requirements import require_finite
-from gpugraph.arrays import Device, namespace
+from gpugraph.algorithms.requirements import float_dtype, require_finite, require_view
+from gpugraph.arrays import Array, Device, namespace
 from gpugraph.engines import Engine, is_networkx
+from gpugraph.errors import SelectionError
 from gpugraph.node_values import NodeValues
 from gpugraph.scaled import Scaled, node_values, pull
 from gpugraph.sweep import Incoming, sweep
@@ -60,7 +62,8 @@ def katz_centrality(
     Raises
     ------
     SelectionError, ShapeError
-        If beta names nodes that do not exist, or has another shape.
+        If alpha or beta is no finite number, or beta names nodes that do not exist or has
+        another shape.
     NonFiniteError
         If weights hold NaN or infinity.
 
@@ -73,19 +76,23 @@ def katz_centrality(
     ----------
     .. [1] Katz (1953). A new status index derived from sociometric analysis. Psychometrika 18(1).
     """
-    xp, number = namespace(device), np.dtype(dtype)
+    xp, number = namespace(device), float_dtype(dtype)
+    require_view(weight)
     start = node_array(graph, beta, "beta")
+    if not isfinite(alpha) or not np.isfinite(start).all():
+        raise SelectionError("alpha and beta must be finite numbers.")
     if is_networkx(engine):
         return _by_networkx(graph, alpha, start, normalized, weight)
     x = xp.empty(graph.n_nodes, number)
     exponents: dict[str, int] = {}
+    factor, power = frexp(alpha)
 
     def visit(population: Population, incoming: Incoming[Scaled]) -> Scaled:
         own = xp.asarray(start[None, population.slice].astype(number))
         total = pull(population, incoming, weight, own)
         x[population.slice] = total.values[0]
         exponents[population.name] = int(total.exponent[0, 0])
-        return Scaled(total.values * alpha, total.exponent)
+        return Scaled(total.values * factor, total.exponent + power)
 
     sweep(graph, visit)
     require_finite(graph, x, "Katz centrality")
@@ -94,7 +101,7 @@ def katz_centrality(
     return node_values(graph, x, exponents, "katz_centrality")
 
 
-def _normalise(graph: NeuronGraph, x: np.ndarray, exponents: dict[str, int]) -> None:
+def _normalise(graph: NeuronGraph, x: Array, exponents: dict[str, int]) -> None:
     """Scale to a sum of squares of 1."""
     top = max(exponents.values())
     squares = 0.0
@@ -103,10 +110,10 @@ def _normalise(graph: NeuronGraph, x: np.ndarray, exponents: dict[str, int]) -> 
         squares += float(values @ values) * 2.0 ** max(
             2 * (exponents[population.name] - top), -2000
         )
-    norm = float(np.sqrt(squares)) or 1.0
-    x /= x.dtype.type(norm)
+    norm, power = frexp(sqrt(squares) or 1.0)
+    x /= norm
     for name in exponents:
-        exponents[name] -= top
+        exponents[name] -= top + power
 
 
 def _by_networkx(

@@ -51,14 +51,20 @@ def node_array(graph: NeuronGraph, given: PerNode, what: str) -> np.ndarray:
                 population = graph.population(key)
                 values[population.slice] = _values(population, value, what)
             elif isinstance(key, Integral) and 0 <= int(key) < graph.n_nodes:
-                values[int(key)] = value
+                values[int(key)] = _number(value, f"{what} for node {key}")
             else:
                 raise SelectionError(
                     f"{what} names node {key!r}, which the graph does not have: ids are 0 to "
                     f"{graph.n_nodes - 1}, and populations are named."
                 )
         return values
-    array = np.asarray(given, np.float64)
+    try:
+        array = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise SelectionError(
+            f"{what} must be a number, a mapping of node ids or populations to numbers, or one "
+            f"number per node; got {given!r}."
+        ) from error
     if array.ndim == 0:
         return np.full(graph.n_nodes, float(array))
     if array.shape != (graph.n_nodes,):
@@ -73,8 +79,16 @@ def _values(population: Population, value: Any, what: str) -> np.ndarray:
     """Return one number, or an array of a population's shape, as one number per node of it."""
     try:
         return population.values(np.asarray(value, np.float64))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ShapeError(
             f"{what} for population '{population.name}' must be a number or broadcast to its "
             f"shape {population.shape}; got shape {np.shape(value)}."
         ) from error
+
+
+def _number(value: Any, what: str) -> float:
+    """Return what was given for one node."""
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{what} must be one number; got {value!r}.") from error

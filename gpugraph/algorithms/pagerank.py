@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpugraph.algorithms.node_array import PerNode, node_array
-from gpugraph.algorithms.requirements import require_finite, require_non_negative
+from gpugraph.algorithms.requirements import (
+    float_dtype,
+    require_finite,
+    require_non_negative,
+)
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.engines import Engine, is_networkx
 from gpugraph.errors import SelectionError
@@ -93,7 +97,7 @@ def pagerank(
     require_non_negative(graph, weight, "PageRank")
     if is_networkx(engine):
         return _by_networkx(graph, alpha, jump, hang, weight)
-    xp, dtype = namespace(device), np.dtype(dtype)
+    xp, dtype = namespace(device), float_dtype(dtype)
     if hang is None:
         x = _solve(graph, alpha, [jump], weight, xp, dtype)[0][0]
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gpugraph.algorithms.requirements import require_finite
+from gpugraph.algorithms.requirements import float_dtype, require_finite, require_view
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.edge_values import EdgeValues, Term
 from gpugraph.node_values import NodeValues
@@ -65,7 +65,7 @@ def path_strength(
     .. [1] Tanaka, Kunin, Yamins, Ganguli (2020). Pruning neural networks without any data by
        iteratively conserving synaptic flow. arXiv:2006.05467.
     """
-    return through(graph, weight, np.dtype(dtype), namespace(device), "path_strength")
+    return through(graph, weight, float_dtype(dtype), namespace(device), "path_strength")
 
 
 def edge_path_strength(
@@ -85,10 +85,12 @@ def edge_path_strength(
     EdgeValues
         Held as values of sources and targets, not per edge.
     """
-    xp = namespace(device)
-    parts = [
-        one_way(graph, weight, np.dtype(dtype), xp, backward=backward) for backward in (False, True)
-    ]
+    xp, number = namespace(device), float_dtype(dtype)
+    require_view(weight)
+    parts = [one_way(graph, weight, number, xp, backward=backward) for backward in (False, True)]
+    for part in parts:
+        values = [part[name].values[0] for name in graph.populations]
+        require_finite(graph, xp.concatenate([xp.zeros(0, number), *values]), "path_strength")
     terms = []
     for projection in graph.projections:
         source, target = parts[0][projection.source.name], parts[1][projection.target.name]
@@ -117,6 +119,7 @@ def through(
     graph: NeuronGraph, weight: Weight, dtype: np.dtype, xp: ModuleType, name: str
 ) -> NodeValues:
     """Sums of products over all paths through each node."""
+    require_view(weight)
     x = xp.empty(graph.n_nodes, dtype)
     exponents: dict[str, int] = {}
     ends = {p.name for p in graph.inputs}, {p.name for p in graph.outputs}

@@ -5,18 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpugraph.arrays import Array, namespace_of
-from gpugraph.errors import NonFiniteError, SignedWeightsError
+from gpugraph.errors import NonFiniteError, SelectionError, SignedWeightsError
 from gpugraph.views import Weight, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
 
+def float_dtype(dtype: DTypeLike) -> np.dtype:
+    """Return what is computed in; raise SelectionError where it is not float32 or float64."""
+    number = np.dtype(dtype)
+    if number not in (np.float32, np.float64):
+        raise SelectionError(f"Measures are computed in float64 or float32, not {number}.")
+    return number
+
+
+def require_view(weight: Weight) -> None:
+    """Raise SelectionError where there is no such view of the weights."""
+    weight_view(np.zeros(0), weight)
+
+
 def require_non_negative(graph: NeuronGraph, weight: Weight, measure: str) -> None:
     """Raise SignedWeightsError where the view holds weights below 0."""
-    weight_view(np.zeros(0), weight)  # refuses a view that does not exist
+    require_view(weight)
     if weight != "weight":
         return
     for p in graph.projections:
@@ -31,12 +45,20 @@ def require_non_negative(graph: NeuronGraph, weight: Weight, measure: str) -> No
 def require_finite(graph: NeuronGraph, values: Array, measure: str) -> None:
     """Raise NonFiniteError, naming the first population, where values per node are not finite."""
     xp = namespace_of(values)
-    if bool(xp.isfinite(values.sum())):
-        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if bool(xp.isfinite(values.sum())):
+            return
     for population in graph.populations.values():
         if not bool(xp.isfinite(values[population.slice]).all()):
             raise NonFiniteError(
-                f"{measure} is not a finite number from population '{population.name}' on: "
-                "weights out of or into it hold NaN or infinity, or are too large for the "
-                "precision."
+                f"{measure} is not a finite number in population '{population.name}': "
+                f"{_why_not_finite(graph)}."
             )
+
+
+def _why_not_finite(graph: NeuronGraph) -> str:
+    for p in graph.projections:
+        for weights in (p.weights, p.source_factor, p.target_factor):
+            if weights is not None and not np.isfinite(weights).all():
+                return f"weights from '{p.source.name}' to '{p.target.name}' hold NaN or infinity"
+    return "numbers on the way there are too large for the precision"

@@ -72,9 +72,9 @@ def _batch(columns: Mapping[str, Any], schema: pa.Schema, n: int) -> pa.RecordBa
 
 def value_schema(values: NodeValues) -> pa.Schema:
     """Columns of a table of node values."""
-    return _place_schema(values.graph).append(
-        pa.field(values.name, pa.from_numpy_dtype(values.array.dtype))
-    )
+    # Where numbers outgrow floats, they are put together in float64.
+    number = values.array.dtype if values.exponents is None else np.dtype(np.float64)
+    return _place_schema(values.graph).append(pa.field(values.name, pa.from_numpy_dtype(number)))
 
 
 def value_batches(values: NodeValues) -> Iterator[pa.RecordBatch]:
