@@ -33,6 +33,20 @@ class Draft:
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
     n_nodes: int = 0
+    _kernels: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+    def shared(self, layer: Any, kernel: np.ndarray) -> np.ndarray:
+        """Return the array that stands for a layer's kernel in all of its calls.
+
+        What is read, or worked out, anew at each call is the first call's array again, so that
+        projections share a kernel where ``a.kernel is b.kernel``, whatever the backend.
+        """
+        known = self._kernels.setdefault(id(layer), [])  # the layer calls keep layers alive
+        for other in known:
+            if _is_same(kernel, other):
+                return other
+        known.append(kernel)
+        return kernel
 
 
 @dataclass(frozen=True)
@@ -183,6 +197,7 @@ class Conversion:
         """
         if kernel is not None:
             kernel = self._checked(np.asarray(kernel), "weights").reshape(-1)
+            kernel = self.draft.shared(self.layer, kernel)
         reach = {
             "source": (sum((a.n_src - 1) * a.src_stride for a in axes), np.prod(source.shape)),
             "target": (sum((a.n_dst - 1) * a.dst_stride for a in axes), np.prod(target.shape)),
@@ -253,6 +268,16 @@ class Conversion:
                 "infinity. Pass allow_nonfinite=True (--allow-nonfinite) to convert anyway."
             )
         return values
+
+
+def _is_same(kernel: np.ndarray, other: np.ndarray) -> bool:
+    """Tell whether two flat kernels are one: the same memory, or equal in every bit."""
+    if (kernel.size, kernel.dtype) != (other.size, other.dtype):
+        return False
+    if (kernel.ctypes.data, kernel.strides) == (other.ctypes.data, other.strides):
+        return True
+    bits, others = (k.view(f"u{k.itemsize}") for k in (kernel, other))
+    return bool((bits[:16] == others[:16]).all() and (bits == others).all())
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

@@ -587,6 +587,14 @@ class NeuronGraph:
 
         return verify(self, inputs, seed=seed, tolerance=tolerance)
 
+    def summary(self) -> Summary:
+        """Return a table of populations with nodes, edges, memory and file sizes."""
+        from gpugraph.summary import summarise
+
+        return summarise(self)
+
+    # Graphs to compare with
+
     def given(self, inputs: Any) -> NeuronGraph:
         """Return the activation-weighted graph: each edge's weight times its source's value.
 
@@ -631,8 +639,72 @@ class NeuronGraph:
 
         return given(self, inputs)
 
-    def summary(self) -> Summary:
-        """Return a table of populations with nodes, edges, memory and file sizes."""
-        from gpugraph.summary import summarise
+    def shuffled(self, seed: int) -> NeuronGraph:
+        """Return a null model: the weights of each kernel permuted at random.
 
-        return summarise(self)
+        Nodes, edges, biases, and how many weights of which size every kernel has, stay; where
+        they stand is forgotten. A kernel that several projections share, as of a layer that is
+        called twice, is shared still. Normalisations' scales are permuted too; what follows from
+        the structure (copies, choices, means, interpolation) is as it was.
+
+        Parameters
+        ----------
+        seed : int
+            Of the permutations, at least 0; the same seed gives the same graph.
+
+        Returns
+        -------
+        NeuronGraph
+            With weights of its own: as many bytes as the kernels have. `evaluate` and `given`
+            run it as a model with these weights; `verify` tells how far that is from the model.
+
+        Raises
+        ------
+        SelectionError
+            If the seed is no whole number of at least 0.
+        GraphTooLargeError
+            If the permuted weights would not fit in memory.
+
+        Examples
+        --------
+        >>> null = [gg.pagerank(graph.shuffled(i)) for i in range(10)]  # doctest: +SKIP
+        """
+        from gpugraph.null_models import shuffled
+
+        return shuffled(self, seed)
+
+    def with_weights(self, model: Any, *, allow_nonfinite: bool = False) -> NeuronGraph:
+        """Return the same graph with the weights of another checkpoint of its model.
+
+        Names and ids of the nodes, and the order of the edges, are this graph's, so that values
+        of nodes and edges compare one by one: before and after training, or of two trainings.
+
+        Parameters
+        ----------
+        model : keras.Model, str or path
+            As for `gpugraph.from_keras`. Layers may have other names; their order, classes and
+            shapes, at this graph's input shape, may not differ.
+        allow_nonfinite : bool
+            Whether to take weights that hold NaN or infinity.
+
+        Returns
+        -------
+        NeuronGraph
+            Kernels, biases, attributes and activation functions are the other model's, and so is
+            the name.
+
+        Raises
+        ------
+        ModelError
+            If the model cannot be read, or its structure differs: it says where first. If this
+            graph is only a part of a model's.
+        NonFiniteError
+            If weights hold NaN or infinity.
+
+        Examples
+        --------
+        >>> change = graph.with_weights("epoch9.keras").in_strength("magnitude")  # doctest: +SKIP
+        """
+        from gpugraph.checkpoint import with_weights
+
+        return with_weights(self, model, allow_nonfinite=allow_nonfinite)
