@@ -11,7 +11,7 @@ import numpy as np
 
 from gpugraph.arrays import Array, namespace_of
 from gpugraph.axes import Axis, Run
-from gpugraph.contraction import Contraction, has_fan_in
+from gpugraph.contraction import Contraction
 from gpugraph.population import Reduce
 from gpugraph.views import Weight, factor_shares, gain_view, weight_view
 
@@ -93,10 +93,11 @@ def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce
         JOIN[reduce](xp, target, values)
         return
     kernel = projection.kernel_view(xp.asarray(projection.kernel))
-    if projection.contraction is not None:
-        projection.contraction.add(values, kernel, target, weight)
-    else:
+    if projection.pieces is None:
         _add_taps(projection, values, kernel, target, weight)
+        return
+    for piece in projection.pieces:
+        piece.add(values, kernel, target, weight)
 
 
 def _add_taps(
@@ -104,7 +105,7 @@ def _add_taps(
 ) -> None:
     """One product per combination of window taps, on slices of the views."""
     xp = namespace_of(values)
-    one_tap = Contraction(projection.axes, one_tap=True) if has_fan_in(projection.axes) else None
+    one_tap = Contraction(projection.axes, one_tap=True)
     windows = [i for i, a in enumerate(projection.axes) if a.is_tapped and a.kind == "window"]
     whole = slice(None)
     for runs in product(*(projection.axes[i].runs for i in windows)):
@@ -119,10 +120,7 @@ def _add_taps(
             if _length(run.dst) < part.shape[i + 1]:
                 part = part.sum(axis=i + 1, keepdims=True)
         into = target[(whole, *dst)]
-        if one_tap is not None:
-            one_tap.add(part, kernel[tuple(tap)], into, weight)
-        else:
-            into += part * weight_view(kernel[tuple(tap)], weight).astype(part.dtype, copy=False)
+        one_tap.add(part, kernel[tuple(tap)], into, weight)
 
 
 def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:

@@ -93,6 +93,11 @@ class Layout:
         )
 
 
+def cached_block(xp: ModuleType, n: int) -> int:
+    """Values to work on at a time: n that stay in a processor's cache, many more on a GPU."""
+    return n if xp is np else 2**26
+
+
 def blocks(shape: Sequence[int], first: int, last: int, most: int) -> Iterator[tuple[slice, ...]]:
     """Cut dimensions ``first:last`` of an array, outer ones first, into blocks of that size."""
     whole = slice(None)

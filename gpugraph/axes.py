@@ -39,6 +39,18 @@ class Run(NamedTuple):
     pairs: slice
 
 
+# Strides beyond this are rarer than windows that follow no rule; those go tap by tap.
+MOST_PHASES = 8
+
+
+class Part(NamedTuple):
+    """Some targets and taps of an axis, and the axis among them alone."""
+
+    dst: slice
+    tap: slice
+    axis: Axis
+
+
 class Grid(NamedTuple):
     """Where regular windows lie: source = start + target * dst_step + tap * tap_step."""
 
@@ -128,6 +140,39 @@ class Axis:
         # As many pairs as positions inside, so that none of them stands twice.
         is_regular = len(self) == inside.sum() and (found == np.where(inside, positions, -1)).all()
         return grid if is_regular else None
+
+    @cached_property
+    def parts(self) -> list[Part] | None:
+        """The axis cut by target into sliding windows; None where it takes too many.
+
+        A sliding window is one part. Turned round, one of stride s is s of them: every s-th
+        target is reached through every s-th tap.
+        """
+        for period in range(1, min(MOST_PHASES, self.n_dst) + 1):
+            parts = [self._part(phase, period) for phase in range(period)]
+            if all(part is None or part.axis.grid is not None for part in parts):
+                return [part for part in parts if part is not None]
+        return None
+
+    def _part(self, phase: int, period: int) -> Part | None:
+        """Every ``period``-th target that has pairs, and the taps that lead there, if any."""
+        chosen = self.dst % period == phase
+        dst, taps = np.unique(self.dst[chosen]), np.unique(self.tap[chosen])
+        if not len(dst):
+            return None
+        step = int(np.diff(taps).min(initial=self.n_tap))
+        target = slice(int(dst[0]), int(dst[-1]) + 1, period)
+        tap = slice(int(taps[0]), int(taps[-1]) + 1, step)
+        axis = replace(
+            self,
+            src=self.src[chosen],
+            dst=(self.dst[chosen] - target.start) // period,
+            tap=(self.tap[chosen] - tap.start) // step,
+            gain=None if self.gain is None else self.gain[chosen],
+            n_dst=len(range(target.start, target.stop, period)),
+            n_tap=len(range(tap.start, tap.stop, step)),
+        )
+        return Part(target, tap, axis)
 
     @cached_property
     def tap_counts(self) -> np.ndarray:

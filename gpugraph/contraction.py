@@ -7,15 +7,22 @@ The windows of a layer are gathered, some rows at a time, into a matrix of (targ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from math import prod
 from typing import Literal, NamedTuple
 
-from gpugraph.arrays import Array, blocks, namespace_of
-from gpugraph.axes import Axis
+import numpy as np
+
+from gpugraph.arrays import Array, blocks, cached_block, namespace_of
+from gpugraph.axes import Axis, Part
 from gpugraph.views import BLOCK_WEIGHTS, Weight, weight_view
 
-# Most gathered values at a time: they should stay in the cache.
-BLOCK_VALUES = 2**20
+# Most values to gather for a product, and to add terms to, at a time: they should stay in the
+# cache. Measured.
+GATHERED_VALUES = 2**20
+SUMMED_VALUES = 2**17
+# Per stacked matrix (a group, a channel): up to here adding terms is faster than a product.
+FEW_WEIGHTS = 4
 
 Role = Literal["stack", "row", "window", "in", "out"]
 
@@ -33,18 +40,42 @@ class Window(NamedTuple):
     after: int
 
 
-def has_fan_in(axes: Sequence[Axis]) -> bool:
-    """Whether each target sums over a fan-in with its own weights."""
-    return any(axis.is_tapped and axis.kind == "fan_in" for axis in axes)
+class Piece(NamedTuple):
+    """A product that covers a part of the targets and taps of a projection's axes."""
+
+    contraction: Contraction
+    target: tuple[slice, ...]
+    kernel: tuple[slice, ...]
+
+    def add(self, values: Array, kernel: Array, target: Array, weight: Weight) -> None:
+        """Add this part of the sums to the target; see `Contraction.add`."""
+        part = target[(slice(None), *self.target)]
+        self.contraction.add(values, kernel[self.kernel], part, weight)
 
 
-def is_regular(axes: Sequence[Axis]) -> bool:
-    """Whether there is a fan-in, no gain, and every window lies on a regular grid."""
-    return has_fan_in(axes) and all(
-        axis.gain is None and (axis.kind != "window" or axis.grid is not None)
-        for axis in axes
-        if axis.is_tapped
-    )
+def pieces(axes: Sequence[Axis]) -> list[Piece] | None:
+    """Plan the products that axes amount to: one, or one per phase of strides seen backwards.
+
+    None where some window is no sliding one, or an axis that the kernel varies along has gains.
+    """
+    parts = [axis.parts if _slides(axis) else [Part(ALL, ALL, axis)] for axis in axes]
+    if any(axis.is_tapped and axis.gain is not None for axis in axes) or None in parts:
+        return None
+    return [
+        Piece(
+            Contraction([part.axis for part in chosen]),
+            tuple(part.dst for part in chosen),
+            tuple(part.tap for part in chosen),
+        )
+        for chosen in product(*(part for part in parts if part is not None))
+    ]
+
+
+ALL = slice(None)
+
+
+def _slides(axis: Axis) -> bool:
+    return axis.is_tapped and axis.kind == "window"
 
 
 class Contraction:
@@ -53,7 +84,7 @@ class Contraction:
     Parameters
     ----------
     axes : sequence of Axis
-        With a fan-in; regular ones, unless ``one_tap``.
+        Their windows lie on grids, unless ``one_tap``.
     one_tap : bool
         Whether the kernel will be cut down to one tap of every window, and the values to the
         positions that it takes to the target's.
@@ -78,6 +109,8 @@ class Contraction:
         self._one_source = (..., *[0] * len(fan_out))
         self._one_target = (..., *[0] * len(fan_in))
         self._one_weight = (..., *[0] * len(row))
+        weights = prod(axes[i].n_tap for i in (*fan_in, *fan_out))
+        self._add = self._add_matrices if weights > FEW_WEIGHTS else self._add_terms
 
     def add(self, values: Array, kernel: Array, target: Array, weight: Weight) -> None:
         """Add ``sum over windows and fan-in of values * weight`` to the target.
@@ -99,9 +132,9 @@ class Contraction:
         first, last = self._n_stack, self._n_stack + self._n_summed
         for block in blocks(right.shape, first, last, BLOCK_WEIGHTS):
             weights = weight_view(right[block], weight).astype(left.dtype, copy=False)
-            self._multiply(left[(..., *block[first:last])], weights, into)
+            self._add(left[(..., *block[first:last])], weights, into)
 
-    def _multiply(self, left: Array, right: Array, into: Array) -> None:
+    def _add_matrices(self, left: Array, right: Array, into: Array) -> None:
         """Add a product of stacked matrices, whose rows and columns are several dimensions each.
 
         ``into[stack, rows, columns] += left[stack, rows, inner] @ right[stack, inner, columns]``
@@ -110,11 +143,25 @@ class Contraction:
         lead, stacked = self._n_lead, left.shape[: self._n_stack]
         inner, columns = prod(left.shape[lead:]), into.shape[lead:]
         right = _ready(right.reshape(*stacked, inner, prod(columns)))
-        most = BLOCK_VALUES // max(inner, 1)
+        most = cached_block(xp, GATHERED_VALUES) // max(inner, 1)
         for rows in blocks(left.shape[:lead], self._n_stack, lead, most):
             part = left[rows]
             made = xp.matmul(_ready(part.reshape(*stacked, -1, inner)), right)
             into[rows] += made.reshape(*part.shape[:lead], *columns)
+
+    def _add_terms(self, left: Array, right: Array, into: Array) -> None:
+        """Add the same product term by term: where a matrix would hold next to nothing."""
+        xp = namespace_of(left)
+        lead, stacked = self._n_lead, right.shape[: self._n_stack]
+        columns = into.shape[lead:]
+        alone = (1,) * (lead - self._n_stack)
+        most = cached_block(xp, SUMMED_VALUES)
+        for rows in blocks(into.shape[:lead], self._n_stack, lead, most // max(prod(columns), 1)):
+            part, total = left[rows], into[rows]
+            for at in np.ndindex(*left.shape[lead:]):
+                weights = right[(*(ALL,) * self._n_stack, *at)]
+                values = part[(..., *at)].reshape(*part.shape[:lead], *(1,) * len(columns))
+                total += values * weights.reshape(*stacked, *alone, *columns)
 
 
 def _role(axis: Axis, one_tap: bool) -> Role:

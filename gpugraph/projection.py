@@ -14,7 +14,7 @@ import numpy as np
 from gpugraph.apply import NEUTRAL, apply
 from gpugraph.arrays import Array, Layout, blocks, index_dtype, namespace_of
 from gpugraph.axes import Axis
-from gpugraph.contraction import Contraction, is_regular
+from gpugraph.contraction import Piece, pieces
 from gpugraph.edges import EdgeMaker, Edges, chunks
 from gpugraph.population import Population, Reduce
 from gpugraph.strength import add_in_strength, in_degree
@@ -121,9 +121,9 @@ class Projection:
         return Layout(sizes, [a.tap_stride for a in self.axes])
 
     @cached_property
-    def contraction(self) -> Contraction | None:
-        """The matrix product that the axes amount to; None where they do not in one piece."""
-        return Contraction(self.axes) if is_regular(self.axes) else None
+    def pieces(self) -> list[Piece] | None:
+        """The products that the axes amount to; None where they do not."""
+        return pieces(self.axes)
 
     @cached_property
     def transposed(self) -> Projection:

@@ -130,3 +130,27 @@ def test_take_keeps_the_chosen_pairs(axis, data):
 def test_pairs_out_of_range_are_refused(src, dst, tap, what):
     with pytest.raises(gg.ShapeError, match=what):
         pairs(src, dst, tap, n_src=3, n_dst=2, n_tap=1)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("before", [-1, 0, 2])
+@pytest.mark.parametrize("turned", [False, True])
+def test_windows_fall_into_parts_on_grids(size, stride, dilation, before, turned):
+    axis = window(11, 4, size, stride, dilation, before)
+    axis = axis.transposed if turned else axis
+    assert len(axis)
+    found = []
+    for part in axis.parts:
+        dst, tap = np.arange(axis.n_dst)[part.dst], np.arange(axis.n_tap)[part.tap]
+        assert (len(dst), len(tap)) == (part.axis.n_dst, part.axis.n_tap)
+        positions = part.axis.grid.positions(len(dst), len(tap))
+        for i, j in np.argwhere((positions >= 0) & (positions < axis.n_src)):
+            found.append((positions[i, j], dst[i], tap[j]))
+    assert sorted(found) == sorted(zip(axis.src, axis.dst, axis.tap, strict=True))
+
+
+def test_pairs_that_follow_no_rule_have_no_parts():
+    src = np.random.default_rng(0).permutation(20)
+    assert pairs(src, np.arange(20), np.zeros(20), 20, 20, 1).parts is None
