@@ -7,7 +7,8 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -24,8 +25,11 @@ from gpugraph.errors import (
     OutputError,
     SelectionError,
     ShapeError,
+    SignedWeightsError,
+    UndefinedMeasureError,
     UnsupportedLayerError,
 )
+from gpugraph.measures import MEASURES, View, measure_named
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -36,6 +40,8 @@ EXIT_CODES: dict[type[BaseException], int] = {
     ShapeError: 2,
     SelectionError: 2,
     NonFiniteError: 2,
+    SignedWeightsError: 2,
+    UndefinedMeasureError: 2,
     UnsupportedLayerError: 3,
     GraphTooLargeError: 4,
     MemoryError: 4,
@@ -63,7 +69,23 @@ WRITERS = {
     ".csv.gz": "write_csv",
     ".npz": "write_npz",
 }
+TABLE_ENDINGS = (".parquet", ".csv", ".csv.gz")
 WORST_SHOWN = 10
+MEASURES_HELP = "\n".join(
+    [
+        "\b",
+        "Measures, and the --weight that they take by default:",
+        *(f"  {m}" for m in MEASURES.values()),
+    ]
+)
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
 class _Commands(TyperGroup):
@@ -167,6 +189,8 @@ AllowNonfinite = Annotated[
     bool, typer.Option("--allow-nonfinite", help="Accept weights that hold NaN or infinity.")
 ]
 
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+
 
 @app.command(epilog=EPILOG)
 def summary(
@@ -230,7 +254,7 @@ def convert(
             "--parameters", help="Add to each edge its index in the kernel and its window tap."
         ),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")] = False,
+    overwrite: Overwrite = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
@@ -272,6 +296,103 @@ def convert(
         f"Wrote {' and '.join(terminal.printable(str(path)) for path in outputs)}: "
         f"{graph.n_nodes:,} nodes, {graph.n_edges:,} edges, {format_bytes(size)} "
         f"in {terminal.duration(seconds)}."
+    )
+
+
+@app.command(epilog=f"{MEASURES_HELP}\n\n{EPILOG}")
+def rank(
+    model: Model,
+    measure: Annotated[
+        str, typer.Option(metavar="NAME", help="What to rank by; see the list below.")
+    ] = "pagerank",
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="How many nodes to show.")] = 20,
+    population: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Show only nodes of this population (repeatable). All are measured.",
+        ),
+    ] = None,
+    weight: Annotated[
+        View | None,
+        typer.Option(
+            help="How weights count: |weight|, one sign alone, as they are, or edges alone. By "
+            "default as listed below."
+        ),
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "--k",
+            metavar="K",
+            min=1,
+            help="Estimate from the shortest paths from K nodes drawn at random.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw, and of random weights.")] = 0,
+    device: Annotated[Device | None, typer.Option(help="By default a GPU if there is one.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Write the values of all nodes too: {', '.join(TABLE_ENDINGS)}.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    input_shape: InputShapes = None,
+    weights: Weights = None,
+    allow_nonfinite: AllowNonfinite = False,
+    as_json: Json = False,
+) -> None:
+    """Rank neurons by PageRank or another measure. Makes no edge."""
+    chosen = measure_named(measure)
+    chosen.check(weight=weight, k=k, device=device)
+    _check_table(out, overwrite)
+
+    from gpugraph import terminal
+    from gpugraph.measures import NUMERIC
+    from gpugraph.measures import rank as rank_nodes
+
+    graph = _graph(model, input_shape, weights, allow_nonfinite, seed=seed)
+    for name in population or []:
+        graph.population(name)
+    start = time.perf_counter()
+    with terminal.status(f"Measuring {chosen.name}"):
+        values = chosen(graph, weight=weight, k=k, seed=seed, device=device)
+    seconds = time.perf_counter() - start
+    ranking = rank_nodes(values, top, population or [])
+    if out is not None:
+        from gpugraph.export.table_file import write_table
+        from gpugraph.export.tables import value_batches, value_schema
+
+        with terminal.status(f"Writing {out.name}"):
+            write_table(out, value_schema(values), value_batches(values), overwrite=overwrite)
+    if as_json:
+        view = chosen.view and (weight or chosen.view)
+        terminal.show_json(
+            {
+                "model": graph.name,
+                "n_nodes": graph.n_nodes,
+                "n_edges": graph.n_edges,
+                "measure": chosen.name,
+                "weight": view,
+                "k": k,
+                "seed": seed,
+                "seconds": round(seconds, 6),
+                **ranking.to_dict(),
+                "path": None if out is None else str(out),
+            }
+        )
+        return
+    terminal.show(
+        f"Model {terminal.printable(graph.name)}\n",
+        terminal.table(ranking.header, ranking.cells, NUMERIC, expendable=1),
+        "",
+        *ranking.notes,
+        f"{chosen.name} of {graph.n_nodes:,} nodes over {graph.n_edges:,} edges"
+        f"{'' if k is None else f', estimated from {k:,} sources,'} in "
+        f"{terminal.duration(seconds)}.",
+        *_written(out),
     )
 
 
@@ -459,12 +580,12 @@ def parse_input_shapes(texts: Sequence[str]) -> Any:
     return shapes if len(shapes) > 1 else next(iter(shapes), None)
 
 
-def _ending(out: Path) -> str:
+def _ending(out: Path, endings: Iterable[str] = WRITERS) -> str:
     """Return the ending of the output that decides its format; the longest that fits."""
-    fitting = [ending for ending in WRITERS if out.name.endswith(ending)]
+    fitting = [ending for ending in endings if out.name.endswith(ending)]
     if not fitting:
         raise typer.BadParameter(
-            f"'{out}' has no known ending. Choose one of {', '.join(WRITERS)}."
+            f"'{out}' has no known ending. Choose one of {', '.join(endings)}."
         )
     return max(fitting, key=len)
 
@@ -477,6 +598,28 @@ def _outputs(out: Path, ending: str) -> list[Path]:
     from gpugraph.export.csv import node_file
 
     return [out, node_file(out)]
+
+
+def _check_table(out: Path | None, overwrite: bool) -> None:
+    """Refuse an ``--out`` that cannot be written, before a model is loaded for nothing."""
+    if out is None:
+        return
+    _ending(out, TABLE_ENDINGS)
+
+    from gpugraph.export.table_file import check_table
+
+    check_table(out, overwrite)
+
+
+def _written(out: Path | None) -> list[str]:
+    """Say what ``--out`` wrote, if anything."""
+    if out is None:
+        return []
+
+    from gpugraph import terminal
+    from gpugraph.arrays import format_bytes
+
+    return [f"Wrote {terminal.printable(str(out))}: {format_bytes(_size(out))}."]
 
 
 def _part(

@@ -7,12 +7,15 @@ import time
 
 import keras
 import numpy as np
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 import gpugraph as gg
 from gpugraph import terminal
-from gpugraph.cli import EXIT_CODES, FAILED, WRITERS, app, parse_input_shapes
+from gpugraph.cli import EXIT_CODES, FAILED, TABLE_ENDINGS, WRITERS, app, parse_input_shapes
+from gpugraph.measures import MEASURES
 
 EDGES = 4 * 4 * 9 * 2 + 4 * 4 * 2 * 3
 
@@ -231,6 +234,169 @@ def test_convert_refuses_an_unwritable_folder(model, tmp_path, monkeypatch, no_l
     result = run("convert", model, tmp_path / "net.csv")
     assert result.exit_code == EXIT_CODES[gg.OutputError]
     assert "not writable" in result.stderr
+
+
+# Ranking
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_rank_by_every_measure(model, name):
+    result = run("rank", model, "--measure", name, "--top", 100, "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    values = MEASURES[name](gg.from_keras(model))
+    assert document["value"] == values.name
+    assert [(n["node"], n["value"]) for n in document["nodes"]] == [
+        (n.node, n.value if np.isfinite(n.value) else None) for n in values.top(100)
+    ]
+
+
+def test_rank_shows_a_table(model):
+    result = run("rank", model, "--top", 3)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "Model small"
+    assert lines[2].split() == ["rank", "population", "index", "pagerank", "node"]
+    top = gg.pagerank(gg.from_keras(model)).top(3)
+    assert [line.split() for line in lines[4:7]] == [
+        [str(i), "head", str(n.index[0]), f"{n.value:.6g}", str(n.node)]
+        for i, n in enumerate(top, 1)
+    ]
+    assert lines[-1].startswith(f"pagerank of 71 nodes over {EDGES:,} edges in ")
+
+
+def test_rank_says_how_many_nodes_are_equal_and_how_many_sources_were_drawn(model):
+    said = run("rank", model, "--measure", "out_degree", "--top", 3).stdout
+    assert "1 more node has the last value too." in said
+    said = run("rank", model, "--measure", "harmonic_centrality", "--k", 7).stdout
+    assert "estimated from 7 sources" in said
+
+
+def test_rank_as_json(model):
+    options = ["--weight", "none", "--seed", 3, "--population", "head", "--top", 1, "--json"]
+    document = json.loads(run("rank", model, *options).stdout)
+    assert document.pop("seconds") >= 0
+    best = gg.pagerank(gg.from_keras(model), weight=None).top(1)[0]
+    assert document == {
+        "model": "small",
+        "n_nodes": 71,
+        "n_edges": EDGES,
+        "measure": "pagerank",
+        "weight": "none",
+        "k": None,
+        "seed": 3,
+        "value": "pagerank",
+        "nodes": [{"rank": 1, "node": 68, "population": "head", "index": [0], "value": best.value}],
+        "n_equal_to_last": 2,
+        "path": None,
+    }
+
+
+def test_rank_within_populations(model):
+    options = ["--population", "conv", "--population", "image", "--top", 100, "--json"]
+    nodes = json.loads(run("rank", model, *options).stdout)["nodes"]
+    assert {n["population"] for n in nodes} == {"conv", "image"}
+    assert sorted(n["node"] for n in nodes) == list(range(36 + 32))
+
+
+@pytest.mark.parametrize("options", [["--k", 5, "--seed", 7], ["--k", 5, "--seed", 8]])
+def test_rank_draws_by_seed(model, options):
+    command = ["rank", model, "--measure", "betweenness_centrality", "--json", *options]
+    nodes = json.loads(run(*command).stdout)["nodes"]
+    values = gg.betweenness_centrality(gg.from_keras(model), k=5, seed=options[-1])
+    assert [n["node"] for n in nodes] == [n.node for n in values.top(20)]
+
+
+@pytest.mark.parametrize("ending", TABLE_ENDINGS)
+def test_rank_writes_all_nodes(model, tmp_path, ending):
+    out = tmp_path / f"ranks{ending}"
+    result = run("rank", model, "--out", out, "--population", "head")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"Wrote {out}: " in result.stdout
+    table = pq.read_table(out) if ending == ".parquet" else pyarrow.csv.read_csv(out)
+    expected = gg.pagerank(gg.from_keras(model)).to_arrow()
+    assert table.column_names == expected.column_names
+    assert table["population"].to_pylist() == expected["population"].to_pylist()
+    assert table["pagerank"].to_pylist() == expected["pagerank"].to_pylist()
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_rank_replaces_a_file_where_asked(model, tmp_path):
+    out = tmp_path / "ranks.parquet"
+    out.write_text("old")
+    options = ["--out", out, "--json"]
+    assert json.loads(run("rank", model, *options, "--overwrite").stdout)["path"] == str(out)
+    assert pq.read_table(out).num_rows == 71
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--measure", "pagernak"], 2, "no measure 'pagernak'. Did you mean 'pagerank'? Choose"),
+        (["--measure", ""], 2, "no measure ''. Choose one of pagerank, "),
+        (["--weight", "signed"], 2, "--weight"),
+        (["--device", "gpu"], 2, "--device"),
+        (["--top", "0"], 2, "--top"),
+        (["--k", "5"], 2, "pagerank takes no --k"),
+        (["--measure", "path_count", "--weight", "none"], 2, "path_count takes no --weight"),
+        (["--measure", "in_degree", "--device", "cpu"], 2, "in_degree takes no --device"),
+        (["--measure", "closeness_centrality", "--k", "0"], 2, "--k"),
+        (["--seed", "-1"], 2, "--seed"),
+        (["--out", "{folder}/ranks.txt"], 2, "no known ending. Choose one of .parquet, .csv"),
+        (["--out", "{folder}/nowhere/ranks.csv"], 5, "there is no folder"),
+        (["--out", "{folder}/old.csv"], 5, "exists already"),
+        (["--out", "{folder}/old.parquet", "--overwrite"], 5, "is a folder"),
+    ],
+)
+def test_rank_refuses_before_it_loads_a_model(model, tmp_path, no_loading, options, code, message):
+    (tmp_path / "old.csv").write_text("precious")
+    (tmp_path / "old.parquet").mkdir()
+    result = run("rank", model, *(option.format(folder=tmp_path) for option in options))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert (tmp_path / "old.csv").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--population", "nobody"], "no population 'nobody'"),
+        (["--population", "flat"], "'flat' makes no nodes of its own"),
+        (["--weight", "weight"], "'magnitude' for |weight|"),
+        (["--measure", "harmonic_centrality", "--k", "72"], "from 1 to the 71 nodes"),
+    ],
+)
+def test_rank_refuses_what_the_graph_cannot_answer(model, tmp_path, options, message):
+    result = run("rank", model, *options, "--out", tmp_path / "ranks.csv", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_rank_asks_for_k_where_the_graph_is_large(model, monkeypatch):
+    monkeypatch.setattr("gpugraph.measures.MOST_SOURCES", 70)
+    command = ["rank", model, "--measure", "betweenness_centrality"]
+    result = run(*command)
+    assert result.exit_code == 2
+    assert "from the 71 nodes of 'small'" in result.stderr
+    assert "--k 71" in result.stderr
+    assert run(*command, "--k", 71).exit_code == 0
+
+
+def test_rank_refuses_what_is_no_model(tmp_path):
+    path = tmp_path / "text.keras"
+    path.write_text("This is no model.")
+    result = run("rank", path)
+    assert result.exit_code == EXIT_CODES[gg.ModelError]
+    assert "Cannot read the model file" in result.stderr
+
+
+def test_rank_help_lists_every_measure():
+    text = run("rank", "--help").stdout
+    for measure in MEASURES.values():
+        assert f"  {measure}" in text
 
 
 # Models and shapes
