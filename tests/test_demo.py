@@ -18,11 +18,14 @@ def test_demo_from_model_to_files(tmp_path, capsys):
     assert "15,237,608 nodes and 14,975,945,472 edges" in said.out
     for digit in range(10):
         assert f"-> digit {digit}" in said.out
+    assert "networkx, with all edges made, finds the same PageRank within" in said.out
+    assert "PageRank of all 15,237,608 nodes, over all 14,975,945,472 edges: exact" in said.out
     assert sorted(path.name for path in folder.iterdir()) == ["digits.graphml", "digits.parquet"]
 
 
 def test_demo_writes_again_over_its_own_files(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "_large", lambda: None)
+    monkeypatch.setattr(demo, "_rank_large", lambda graph: None)
     other = tmp_path / "mine.txt"
     other.write_text("precious")
     demo.run(tmp_path)
@@ -37,6 +40,18 @@ def test_demo_does_without_scikit_learn(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "noise" in said
     assert "equals the model" in said
+
+
+def test_demo_ranks_the_digit_reader(capsys):
+    graph = gg.from_keras(demo.digits_model())
+    demo._rank(graph)
+    said = capsys.readouterr().out
+    assert "pixels, all alike" in said
+    for name in ("hidden", "digit"):
+        (first,) = np.flatnonzero(gg.pagerank(graph)[name] == gg.pagerank(graph)[name].max())
+        assert f"\n{name} {first} " in said
+    apart = float(said.split("the same PageRank within ")[1].split()[0])
+    assert apart < 1e-9
 
 
 def test_demo_refuses_a_folder_that_is_a_file(tmp_path):
