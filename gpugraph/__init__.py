@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gpugraph.algorithms.path_strength import edge_path_strength, path_strength
     from gpugraph.algorithms.reach import ancestors, descendants
     from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs, window
+    from gpugraph.callback import GraphHistory
     from gpugraph.conversion import Conversion
     from gpugraph.convert import from_keras
     from gpugraph.edge_values import EdgeValues
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         DeviceError,
         GpugraphError,
         GraphTooLargeError,
+        MeasureError,
         MissingDependencyError,
         ModelError,
         NonFiniteError,
@@ -79,6 +81,7 @@ _HOMES = {
     "algorithms.path_strength": ["edge_path_strength", "path_strength"],
     "algorithms.reach": ["ancestors", "descendants"],
     "algorithms.pagerank": ["pagerank"],
+    "callback": ["GraphHistory"],
     "axes": ["Axis", "fan_in", "fan_out", "one_to_one", "pairs", "window"],
     "conversion": ["Conversion"],
     "convert": ["from_keras"],
@@ -88,6 +91,7 @@ _HOMES = {
         "DeviceError",
         "GpugraphError",
         "GraphTooLargeError",
+        "MeasureError",
         "MissingDependencyError",
         "ModelError",
         "NonFiniteError",

@@ -39,6 +39,10 @@ class UndefinedMeasureError(GpugraphError, ValueError):
     """A measure does not exist, or is not unique, on this graph."""
 
 
+class MeasureError(GpugraphError, RuntimeError):
+    """A measure failed during training, or gave what cannot be recorded."""
+
+
 class RangeError(GpugraphError, OverflowError):
     """Values lie beyond the range of float64."""
 
