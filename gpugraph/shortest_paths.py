@@ -131,4 +131,5 @@ def pivots(
         raise SelectionError(f"k must be from 1 to the {graph.n_nodes} nodes there are, not {k}.")
     from networkx.utils import create_py_random_state
 
-    return create_py_random_state(seed).sample(range(graph.n_nodes), k)
+    drawn = create_py_random_state(seed).sample(range(graph.n_nodes), k)
+    return [int(node) for node in drawn]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import product
 from math import ceil
 
@@ -52,3 +53,57 @@ def pooling_edges(
             else:
                 edges.add(((*inputs, c), (*outputs, c)))
     return edges
+
+
+Edge = tuple[int, int]
+
+
+def dependencies(
+    n_nodes: int, edges: Sequence[Edge], source: int
+) -> tuple[list[Fraction], list[Fraction]]:
+    """Return the shares of shortest paths from a source through each node, and along each edge.
+
+    Brandes's algorithm on a multigraph, exactly: parallel edges make separate paths. A path's
+    end counts as a node on it, its start does not.
+    """
+    out, into = [[[] for _ in range(n_nodes)] for _ in range(2)]
+    for i, (src, dst) in enumerate(edges):
+        out[src].append(dst)
+        into[dst].append((i, src))
+    distance, paths, order = {source: 0}, {source: 1}, [source]
+    for node in order:  # which grows meanwhile
+        for dst in out[node]:
+            if dst not in distance:
+                order.append(dst)
+                distance[dst], paths[dst] = distance[node] + 1, 0
+            if distance[dst] == distance[node] + 1:
+                paths[dst] += paths[node]
+    through = [Fraction(node in distance and node != source) for node in range(n_nodes)]
+    along = [Fraction(0)] * len(edges)
+    for node in reversed(order):
+        for i, src in into[node]:
+            if distance.get(src) == distance[node] - 1:
+                along[i] = Fraction(paths[src], paths[node]) * through[node]
+                if src != source:
+                    through[src] += along[i]
+    return through, along
+
+
+def path_sums(
+    n_nodes: int,
+    edges: Sequence[tuple[int, int, Fraction | int]],
+    starts: Sequence[int],
+    ends: Sequence[int],
+) -> tuple[list[Fraction | int], list[Fraction | int]]:
+    """Sum products of weights over all paths from starts to ends: through each node, each edge.
+
+    Exact, however large; sources of edges have smaller ids than their targets.
+    """
+    before = [Fraction(node in starts) for node in range(n_nodes)]
+    after = [Fraction(node in ends) for node in range(n_nodes)]
+    for src, dst, weight in sorted(edges, key=lambda edge: edge[1]):
+        before[dst] += before[src] * weight
+    for src, dst, weight in sorted(edges, key=lambda edge: -edge[0]):
+        after[src] += weight * after[dst]
+    nodes = [b * a for b, a in zip(before, after, strict=True)]
+    return nodes, [before[src] * weight * after[dst] for src, dst, weight in edges]
