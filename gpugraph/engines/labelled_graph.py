@@ -40,14 +40,14 @@ class LabelledGraph(NeuronGraph):
     def __init__(
         self,
         name: str,
-        generations: Sequence[Population],
+        populations: Sequence[Population],
         projections: Sequence[Projection],
         labels: Sequence[Node],
         nodes: Sequence[Node],
         attribute: str | None,
         is_multigraph: bool,
     ) -> None:
-        super().__init__(name, {p.name: p for p in generations}, projections)
+        super().__init__(name, {p.name: p for p in populations}, projections)
         self.labels, self.nodes, self.attribute = list(labels), list(nodes), attribute
         self.ids = {label: i for i, label in enumerate(self.labels)}
         self._is_multigraph = is_multigraph
@@ -98,10 +98,10 @@ def from_networkx(graph: nx.DiGraph, attribute: str | None = None, default: Any 
         raise NotImplementedError(
             "gpugraph works on graphs without cycles, and an undirected edge is one."
         )
-    generations = _generations(graph)
-    labels = [node for generation in generations for node in generation]
+    sorted_nodes = generations(graph)
+    labels = [node for generation in sorted_nodes for node in generation]
     populations, offset = [], 0
-    for depth, generation in enumerate(generations):
+    for depth, generation in enumerate(sorted_nodes):
         name, shape = f"generation{depth}", (len(generation),)
         populations.append(Population(name, shape, offset, "generation", depth))
         offset += len(generation)
@@ -113,13 +113,19 @@ def from_networkx(graph: nx.DiGraph, attribute: str | None = None, default: Any 
     )
 
 
-def _generations(graph: nx.DiGraph) -> list[list[Node]]:
-    """Sort nodes by the longest path to them, in the order of `nx.topological_generations`."""
+def generations(graph: nx.DiGraph) -> list[list[Node]]:
+    """Sort nodes by the longest path to them, in the order of `nx.topological_generations`.
+
+    Raises
+    ------
+    NotImplementedError
+        If the graph has a cycle.
+    """
     waiting = {node: len(before) for node, before in graph._pred.items()}
-    generations = []
+    found = []
     ready = [node for node, n in waiting.items() if not n]
     while ready:
-        generations.append(ready)
+        found.append(ready)
         following = []
         for node in ready:
             for after in graph._succ[node]:
@@ -127,18 +133,18 @@ def _generations(graph: nx.DiGraph) -> list[list[Node]]:
                 if not waiting[after]:
                     following.append(after)
         ready = following
-    if sum(map(len, generations)) < len(waiting):
+    if sum(map(len, found)) < len(waiting):
         caught = next(node for node, n in waiting.items() if n)
         raise NotImplementedError(
             f"gpugraph works on graphs without cycles, and a cycle leads to node {caught!r}."
         )
-    return generations
+    return found
 
 
 def _columns(
     graph: nx.DiGraph, ids: dict[Node, int], attribute: str | None, default: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return source, target and weight of every edge, sorted by target, then source."""
+    """Return source, target and weight of every edge."""
 
     def numbers() -> Iterator[float]:
         for src, dst, data in graph.edges(data=True):
@@ -152,9 +158,7 @@ def _columns(
         raise NotImplementedError(
             f"Edge attribute {attribute!r} must be a number on every edge: {error}."
         ) from error
-    src, dst = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
-    order = np.lexsort((src, dst))
-    return src[order], dst[order], rows[order, 2]
+    return rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64), rows[:, 2]
 
 
 def _projections(

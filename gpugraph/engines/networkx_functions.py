@@ -9,7 +9,7 @@ LabelledGraph, whose nodes are networkx's own and whose results are dicts.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,16 @@ import networkx as nx
 import numpy as np
 from networkx.utils import create_py_random_state
 
-import gpugraph as gg
+from gpugraph.algorithms import (
+    betweenness,
+    closeness,
+    components,
+    degree,
+    katz,
+    longest_path,
+    reach,
+)
+from gpugraph.algorithms.pagerank import pagerank as exact_pagerank
 from gpugraph.edge_values import EdgeValues
 from gpugraph.engines.labelled_graph import LabelledGraph
 from gpugraph.errors import GpugraphError
@@ -125,7 +134,7 @@ def pagerank(
         return {}
     jump, hang = _by_id(G, personalization), _by_id(G, dangling)
     view = _view(G, weight, default="magnitude")
-    return _per_node(G, gg.pagerank(G, alpha, jump, hang, view, dtype=dtype, device=device))
+    return _per_node(G, exact_pagerank(G, alpha, jump, hang, view, dtype=dtype, device=device))
 
 
 @answers(worth_converting=True)
@@ -150,7 +159,7 @@ def katz_centrality(
             raise nx.NetworkXError("beta dictionary must have a value for every node")
         beta = _by_id(G, beta)
     view = _view(G, weight, default="weight")
-    values = gg.katz_centrality(G, alpha, beta, normalized, view, dtype=dtype, device=device)
+    values = katz.katz_centrality(G, alpha, beta, normalized, view, dtype=dtype, device=device)
     return _per_node(G, values)
 
 
@@ -170,7 +179,7 @@ def betweenness_centrality(
         return {}
     return _per_node(
         G,
-        gg.betweenness_centrality(
+        betweenness.betweenness_centrality(
             G, normalized=normalized, endpoints=endpoints, device=device, **_drawn(G, k, seed)
         ),
     )
@@ -189,7 +198,7 @@ def edge_betweenness_centrality(
     """Return `gpugraph.edge_betweenness_centrality`."""
     if not G.n_nodes:
         return {}
-    values = gg.edge_betweenness_centrality(
+    values = betweenness.edge_betweenness_centrality(
         G, normalized=normalized, device=device, **_drawn(G, k, seed)
     )
     if not isinstance(G, LabelledGraph):
@@ -216,7 +225,7 @@ def closeness_centrality(
         return share * (len(found) - 1) / float(found.sum())
     if not G.n_nodes:
         return {}
-    return _per_node(G, gg.closeness_centrality(G, wf_improved=wf_improved, device=device))
+    return _per_node(G, closeness.closeness_centrality(G, wf_improved=wf_improved, device=device))
 
 
 @answers(plain={"distance": HOPS_ONLY}, worth_converting=True)
@@ -240,7 +249,7 @@ def harmonic_centrality(
             lengths[node] = np.inf
             values[_label(G, node)] = float((1 / lengths[chosen]).sum())
         return values
-    found = gg.harmonic_centrality(G, sources=chosen, device=device)
+    found = closeness.harmonic_centrality(G, sources=chosen, device=device)
     if nbunch is None:
         return _per_node(G, found)
     return {_label(G, node): found[node] for node in wanted}
@@ -249,19 +258,19 @@ def harmonic_centrality(
 @answers()
 def degree_centrality(G: NeuronGraph) -> PerNode:
     """Return `gpugraph.degree_centrality`."""
-    return _per_node(G, gg.degree_centrality(G))
+    return _per_node(G, degree.degree_centrality(G))
 
 
 @answers()
 def in_degree_centrality(G: NeuronGraph) -> PerNode:
     """Return `gpugraph.in_degree_centrality`."""
-    return _per_node(G, gg.in_degree_centrality(G))
+    return _per_node(G, degree.in_degree_centrality(G))
 
 
 @answers()
 def out_degree_centrality(G: NeuronGraph) -> PerNode:
     """Return `gpugraph.out_degree_centrality`."""
-    return _per_node(G, gg.out_degree_centrality(G))
+    return _per_node(G, degree.out_degree_centrality(G))
 
 
 # Reach and distance
@@ -270,13 +279,13 @@ def out_degree_centrality(G: NeuronGraph) -> PerNode:
 @answers()
 def ancestors(G: NeuronGraph, source: Node) -> set[Node]:
     """Return the nodes of `gpugraph.ancestors`."""
-    return _set(G, gg.ancestors(G, _id(G, source)))
+    return _set(G, reach.ancestors(G, _id(G, source)))
 
 
 @answers()
 def descendants(G: NeuronGraph, source: Node) -> set[Node]:
     """Return the nodes of `gpugraph.descendants`."""
-    return _set(G, gg.descendants(G, _id(G, source)))
+    return _set(G, reach.descendants(G, _id(G, source)))
 
 
 @answers()
@@ -284,7 +293,7 @@ def has_path(G: NeuronGraph, source: Node, target: Node) -> bool:
     """Tell whether a node reaches another, or is it."""
     first = _id(G, source, nx.NodeNotFound, "Source {} is not in G")
     last = _id(G, target, nx.NodeNotFound, "Target {} is not in G")
-    return first == last or bool(gg.descendants(G, first)[last])
+    return first == last or bool(reach.descendants(G, first)[last])
 
 
 @answers(
@@ -300,7 +309,7 @@ def local_reaching_centrality(
     """Return the share of the other nodes that a node reaches."""
     if not G.n_edges:
         raise nx.NetworkXError("Size of G must be positive")
-    reached = gg.descendants(G, _id(G, v, nx.NodeNotFound, "Source {} not in G"))
+    reached = reach.descendants(G, _id(G, v, nx.NodeNotFound, "Source {} not in G"))
     return int(np.asarray(reached).sum()) / (G.n_nodes - 1)
 
 
@@ -335,7 +344,7 @@ def descendants_at_distance(G: NeuronGraph, source: Node, distance: int) -> set[
 @answers()
 def weakly_connected_components(G: NeuronGraph) -> Iterator[set[Node]]:
     """Yield the nodes of each label of `gpugraph.weakly_connected_components`."""
-    component = np.asarray(gg.weakly_connected_components(G))
+    component = np.asarray(components.weakly_connected_components(G))
     order = np.argsort(component, kind="stable")
     starts = np.flatnonzero(np.diff(component[order], prepend=-1))
     for part in np.split(order, starts)[1:]:
@@ -345,20 +354,20 @@ def weakly_connected_components(G: NeuronGraph) -> Iterator[set[Node]]:
 @answers()
 def number_weakly_connected_components(G: NeuronGraph) -> int:
     """Return the number of weakly connected components."""
-    return len(np.unique(np.asarray(gg.weakly_connected_components(G))))
+    return len(np.unique(np.asarray(components.weakly_connected_components(G))))
 
 
 @answers()
 def is_weakly_connected(G: NeuronGraph) -> bool:
     """Tell whether there is one weakly connected component."""
     _require_nodes(G, "Connectivity is undefined for the null graph.")
-    return not np.asarray(gg.weakly_connected_components(G)).any()  # all joined to node 0
+    return not np.asarray(components.weakly_connected_components(G)).any()  # all joined to node 0
 
 
 @answers()
 def strongly_connected_components(G: NeuronGraph) -> Iterator[set[Node]]:
     """Yield every node by itself."""
-    return ({_label(G, node)} for node in reversed(range(G.n_nodes)))
+    return ({node} for node in _nodes(G))
 
 
 @answers(plain={"source": ON_WHOLE_GRAPH})
@@ -466,7 +475,7 @@ def topological_sort(G: NeuronGraph) -> Iterator[Node]:
 @answers()
 def topological_generations(G: NeuronGraph) -> Iterator[list[Node]]:
     """Yield the nodes of each `gpugraph.longest_path_length`."""
-    generation = np.asarray(gg.longest_path_length(G))
+    generation = np.asarray(longest_path.longest_path_length(G))
     order = np.argsort(generation, kind="stable")
     starts = np.flatnonzero(np.diff(generation[order], prepend=-1))
     for part in np.split(order, starts)[1:]:
@@ -482,9 +491,9 @@ def dag_longest_path_length(
         return 0
     if weight is not None:
         if not isinstance(G, LabelledGraph) or any(p.kernel is not None for p in G.projections):
-            raise NotImplementedError(f"{HOPS_ONLY}: weight=None")
+            raise NotImplementedError("gpugraph finds the longest path in edges: weight=None")
         default_weight = 1
-    return int(np.asarray(gg.longest_path_length(G)).max()) * max(default_weight, 0)
+    return int(np.asarray(longest_path.longest_path_length(G)).max()) * max(default_weight, 0)
 
 
 # Degrees
@@ -541,6 +550,11 @@ def _find(graph: NeuronGraph, node: Any) -> int | None:
 def _label(graph: NeuronGraph, node: int) -> Node:
     """Return networkx's node of an id."""
     return graph.labels[node] if isinstance(graph, LabelledGraph) else node
+
+
+def _nodes(graph: NeuronGraph) -> Sequence[Node]:
+    """Return the nodes in networkx's order."""
+    return graph.nodes if isinstance(graph, LabelledGraph) else range(graph.n_nodes)
 
 
 def _labels(graph: NeuronGraph, nodes: np.ndarray) -> list[Node]:
