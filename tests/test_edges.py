@@ -184,3 +184,14 @@ def test_the_way_a_gpu_takes_gives_the_same_edges(row_edges, monkeypatch):
         got = projection.edges(xp=_LikeCupy())
         for column in ("src", "dst", "weight", "parameter", "tap"):
             np.testing.assert_array_equal(getattr(got, column), getattr(expected, column))
+
+
+@pytest.mark.parametrize("limits", LIMITS, ids=str)
+@pytest.mark.parametrize("name", LAYERS)
+def test_weights_in_a_column_of_another_precision(name, limits):
+    (projection,) = gg.from_keras(single(*LAYERS[name])).projections
+    n = projection.n_edges
+    out = [np.empty(n, dtype) for dtype in (np.int32, np.int32, np.float64)]
+    with limited(*limits):
+        projection.edges(out=out)
+    np.testing.assert_allclose(out[2], projection.edges().weight, rtol=1e-6)
