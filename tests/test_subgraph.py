@@ -158,7 +158,7 @@ def test_a_part_summarises_itself(graph):
 
 
 def test_a_part_does_not_evaluate(graph):
-    with pytest.raises(gg.ModelError, match="part of a model"):
+    with pytest.raises(gg.ModelError, match="whole model"):
         graph.subgraph(["a"]).evaluate(np.zeros((1, 13, 12, 2)))
 
 
