@@ -17,9 +17,13 @@ def cupy():
     return module
 
 
-@pytest.fixture(scope="module")
-def graph():
-    return everything()
+@pytest.fixture(scope="module", params=["weights", "given"])
+def graph(request):
+    graph = everything()
+    if request.param == "weights":
+        return graph
+    shape = (1, *graph.populations["image"].shape)
+    return graph.given(np.random.default_rng(0).standard_normal(shape))
 
 
 @pytest.mark.parametrize("chunk_edges", [7, 1000, None])
