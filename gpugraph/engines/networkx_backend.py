@@ -21,8 +21,6 @@ from gpugraph.errors import GpugraphError, GraphTooLargeError
 from gpugraph.graph import NeuronGraph
 from gpugraph.views import Weight
 
-BACKEND = "gpugraph"
-
 # Below these, networkx is done before a graph is converted and swept over: a sweep costs per pair
 # of generations that edges join, networkx costs per edge.
 WORTH_CONVERTING_EDGES = 10_000
@@ -153,17 +151,25 @@ def _function(name: str) -> Callable[..., Any]:
 def _by_networkx(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], why: str) -> Any:
     """Call networkx's own function on graphs that are converted to networkx's."""
     function = _registered_algorithms[name]
-    if _changes_its_graph(function, args, kwargs):
+    signature = inspect.signature(function.orig_func)
+    ours_alone = ANSWERS[name].signature.parameters if name in ANSWERS else {}
+    kwargs = {k: v for k, v in kwargs.items() if k in signature.parameters or k not in ours_alone}
+    try:
+        given = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
+    given.apply_defaults()
+    if _changes_its_graph(function.mutates_input, given.arguments):
         raise FrozenGraphError(
             f"networkx's {name} would change the graph, but a neuron graph follows from its model "
             "and cannot be changed. Change what graph.to_networkx() returns."
         )
-    views = _views(function, args, kwargs)
+    views = _views(function.edge_attrs, given.arguments)
 
     def converted(value: Any) -> Any:
         if isinstance(value, NeuronGraph):
             return _with_views(value, views)
-        if isinstance(value, list | tuple) and any(isinstance(v, NeuronGraph) for v in value):
+        if isinstance(value, list | tuple) and any(map(_is_graph, value[:1])):
             return [converted(v) for v in value]
         return value
 
@@ -182,32 +188,30 @@ def _by_networkx(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], wh
 def _graphs(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[Any]:
     """Yield the graphs among arguments, and those in lists of graphs."""
     for value in (*args, *kwargs.values()):
-        for item in value if isinstance(value, list | tuple) else [value]:
-            if hasattr(item, "__networkx_backend__"):
-                yield item
+        if _is_graph(value):
+            yield value
+        elif isinstance(value, list | tuple) and any(map(_is_graph, value[:1])):
+            yield from value
 
 
-def _changes_its_graph(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+def _is_graph(value: Any) -> bool:
+    return hasattr(value, "__networkx_backend__")
+
+
+def _changes_its_graph(rule: bool | Mapping[str, int], given: Mapping[str, Any]) -> bool:
     """Tell whether a call changes its graph: always, never, or as one of its arguments says."""
-    if isinstance(function.mutates_input, bool):
-        return function.mutates_input
-    given = inspect.signature(function.orig_func).bind(*args, **kwargs)
-    given.apply_defaults()
+    if isinstance(rule, bool):
+        return rule
     return any(
-        not given.arguments[name.removeprefix("not ")]
-        if name.startswith("not ")
-        else given.arguments[name] is not None
-        for name in function.mutates_input
+        not given[name.removeprefix("not ")] if name.startswith("not ") else given[name] is not None
+        for name in rule
     )
 
 
-def _views(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Weight]:
-    """Return the views of the weights that a call names as edge attributes."""
-    names = function.edge_attrs
-    if names is None:
-        return []
-    given = inspect.signature(function.orig_func).bind(*args, **kwargs).arguments
-    asked = [given.get(name) for name in ([names] if isinstance(names, str) else names)]
+def _views(attributes: str | Mapping[str, Any] | None, given: Mapping[str, Any]) -> list[Weight]:
+    """Return the views of the weights that a call's arguments name as edge attributes."""
+    names = [attributes] if isinstance(attributes, str) else list(attributes or {})
+    asked = [given.get(name) for name in names]
     return [view for view in ("magnitude", "positive", "negative") if view in asked]
 
 

@@ -164,9 +164,7 @@ def pytest_runtest_logreport(report):
     if report.when == "call" or report.outcome != "passed":
         outcomes[report.outcome] += 1
     if report.skipped and isinstance(report.longrepr, tuple):
-        skipped[now["test"]] = report.longrepr[2].removeprefix(
-            "Skipped: "
-        )
+        skipped[now["test"]] = report.longrepr[2].removeprefix("Skipped: ")
 
 
 def pytest_sessionfinish(session):

@@ -1,7 +1,6 @@
 """networkx's functions on a model's graph: gpugraph's answers, or networkx's own where it fits."""
 
 import inspect
-import math
 import subprocess
 import sys
 
@@ -298,6 +297,18 @@ def test_views_are_edge_attributes_to_networkx():
     )
 
 
+def test_what_networkx_does_not_take_is_left_out_for_it():
+    graph = graph_of(cnn)
+    found = nx.betweenness_centrality(graph, k=2, weight="positive", seed=1, device="cpu")
+    assert_same(found, nx.betweenness_centrality(graph, k=2, weight="positive", seed=1))
+
+
+@pytest.mark.parametrize("function", [nx.pagerank, nx.transitivity])
+def test_an_argument_that_does_not_exist_is_a_type_error(function):
+    with pytest.raises(TypeError, match=r"\(\) got an unexpected keyword argument 'alpa'"):
+        function(graph_of(cnn), alpa=0.5)
+
+
 def test_the_backend_can_be_networkx():
     graph = graph_of(cnn)
     found = nx.pagerank(graph, weight=None, backend="networkx")
@@ -308,6 +319,12 @@ def test_the_backend_can_be_networkx():
 def test_nothing_needs_to_be_configured():
     assert not nx.config.fallback_to_nx
     assert not nx.config.backend_priority.algos
+
+
+@pytest.fixture(scope="module")
+def vgg16():
+    """Return 15 billion edges."""
+    return gg.from_keras(keras.applications.VGG16(weights=None))
 
 
 @pytest.mark.parametrize(
@@ -322,22 +339,20 @@ def test_nothing_needs_to_be_configured():
         (lambda graph: nx.closeness_centrality(graph, distance="weight"), "distance='weight'"),
     ],
 )
-def test_a_graph_too_large_for_networkx_is_refused_with_what_to_do(call, why):
-    graph = gg.from_keras(keras.applications.VGG16(weights=None))
+@pytest.mark.xdist_group("vgg16")
+def test_a_graph_too_large_for_networkx_is_refused_with_what_to_do(vgg16, call, why):
     with pytest.raises(gg.GraphTooLargeError, match=why) as refused:
-        call(graph)
+        call(vgg16)
     assert "TB" in str(refused.value)
     assert "smaller input_shape" in str(refused.value)
     assert "needs no such graph for pagerank" in str(refused.value)
 
 
-def test_large_graphs_are_measured():
-    graph = gg.from_keras(
-        keras.applications.VGG16(weights=None, input_shape=(32, 32, 3), classes=9)
-    )
-    assert nx.is_directed_acyclic_graph(graph)
-    assert nx.dag_longest_path_length(graph, weight=None) == 21
-    assert math.fsum(np.asarray(nx.pagerank(graph))) == pytest.approx(1)
+@pytest.mark.xdist_group("vgg16")
+def test_large_graphs_are_measured(vgg16):
+    assert nx.is_directed_acyclic_graph(vgg16)
+    assert nx.dag_longest_path_length(vgg16, weight=None) == 21
+    assert np.asarray(nx.pagerank(vgg16)).sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
