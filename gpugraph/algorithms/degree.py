@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpugraph.algorithms.requirements import require_view
 from gpugraph.node_values import NodeValues
 from gpugraph.views import Weight
 
@@ -41,11 +42,13 @@ def in_strength(graph: NeuronGraph, weight: Weight = "weight") -> NodeValues:
     Barrat, Barthelemy, Pastor-Satorras, Vespignani (2004). The architecture of complex weighted
     networks. PNAS 101(11).
     """
+    require_view(weight)
     return NodeValues(graph, graph.in_strength(weight), "in_strength")
 
 
 def out_strength(graph: NeuronGraph, weight: Weight = "weight") -> NodeValues:
     """Return the sum of the weights out of each node, float64; otherwise as `in_strength`."""
+    require_view(weight)
     return NodeValues(graph, graph.out_strength(weight), "out_strength")
 
 

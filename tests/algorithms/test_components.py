@@ -51,7 +51,7 @@ def test_of_graphs_in_pieces(make, n):
     assert assert_components(make()) == n
 
 
-@pytest.mark.parametrize("least", [0.1, 0.3, 0.4])
+@pytest.mark.parametrize("least", [0.3, 0.4])
 @pytest.mark.parametrize("kind", [cnn, several_outputs])
 def test_of_parts_by_weight(kind, least):
     assert assert_components(graph_of(kind).threshold(least)) > 1
@@ -66,12 +66,10 @@ def test_of_parts_by_population():
 def test_long_detours_are_followed(seed):
     """Paths up and down through nodes in no order, which labels cross only step by step."""
     rng = np.random.default_rng(seed)
-    low, high = rng.permutation(60), 60 + rng.permutation(60)
-    zigzag = [(int(a), int(b), 1.0) for a, b in zip(low, high, strict=True)]
-    zigzag += [
-        (int(a), int(b), 1.0) for a, b in zip(low[1:], high, strict=False) if rng.random() < 0.9
-    ]
-    assert_components(of_edges(zigzag))
+    low, high = rng.permutation(60).tolist(), (60 + rng.permutation(60)).tolist()
+    steps = [(a, b, 1.0) for a, b in zip(low[1:], high, strict=False) if rng.random() < 0.9]
+    joins = [(a, b, 1.0) for a, b in zip(low, high, strict=True)]
+    assert assert_components(of_edges([*joins, *steps])) == 60 - len(steps)
 
 
 def test_weights_are_never_read():

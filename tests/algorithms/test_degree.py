@@ -99,8 +99,9 @@ def test_strengths_are_signed_by_default(measure):
 
 @pytest.mark.parametrize("measure", [gg.in_strength, gg.out_strength])
 def test_wrong_views_are_refused(measure):
-    with pytest.raises(gg.SelectionError, match="no view 'size'"):
-        measure(graph_of(cnn), "size")
+    for graph in (graph_of(cnn), without_edges()):
+        with pytest.raises(gg.SelectionError, match="no view 'size'"):
+            measure(graph, "size")
 
 
 def test_names_are_those_of_the_functions():

@@ -7,8 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gpugraph as gg
-from tests.algorithms.graphs import graph_of, single_node, two_branches, with_nan, without_edges
-from tests.models import EVERY_KIND, cnn, several_outputs, shared_layer
+from tests.algorithms.graphs import (
+    graph_of,
+    single_node,
+    two_branches,
+    with_dead_channels,
+    with_nan,
+    without_edges,
+)
+from tests.models import EVERY_KIND, cnn, several_outputs
 from tests.strategies import any_graph, graphs_of_models
 
 WAYS = {gg.ancestors: nx.ancestors, gg.descendants: nx.descendants}
@@ -76,9 +83,11 @@ def test_nodes_take_every_form(way):
     assert way(graph, np.int16(80)) == way(graph, 80)
 
 
-def test_zero_weights_are_edges():
-    graph = graph_of(shared_layer)
-    assert set(np.flatnonzero(gg.descendants(graph, 0))) > {4, 5, 6, 7}
+def test_weights_of_zero_are_edges():
+    graph = with_dead_channels()
+    dead = graph.node_id("conv", (0, 0, 1))
+    assert not graph.out_strength("magnitude")[dead]
+    assert gg.descendants(graph, dead)["dense"].all()
 
 
 @ways
