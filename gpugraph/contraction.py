@@ -6,7 +6,7 @@ The windows of a layer are gathered, some rows at a time, into a matrix of (targ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
 from typing import Literal, NamedTuple
@@ -15,8 +15,11 @@ import numpy as np
 
 from gpugraph.arrays import Array, blocks, cached_block, namespace_of
 from gpugraph.axes import Axis, Part
+from gpugraph.parallel import for_each, n_cores
 from gpugraph.views import BLOCK_WEIGHTS, Weight, weight_view
 
+# A kernel up to this size may be copied for a view of it, or in another precision.
+LARGE_KERNEL = 2**23
 # Most values to gather for a product, and to add terms to, at a time: they should stay in the
 # cache. Measured.
 GATHERED_VALUES = 2**20
@@ -129,10 +132,28 @@ class Contraction:
         left = _gathered(values, self._windows).transpose(self._left)[self._one_source]
         right = kernel.transpose(self._right)[self._one_weight]
         into = target.transpose(self._into)[self._one_target]
+        if right.size > LARGE_KERNEL:
+            self._add_by_column(left, right, into, weight)
+            return
+        weights = weight_view(right, weight).astype(left.dtype, copy=False)
+        self._add(left, weights, into)
+
+    def _add_by_column(self, left: Array, right: Array, into: Array, weight: Weight) -> None:
+        """Add the product with a kernel of which no second one may stand beside it.
+
+        Each core takes some columns, and looks at their weights block by block.
+        """
         first, last = self._n_stack, self._n_stack + self._n_summed
-        for block in blocks(right.shape, first, last, BLOCK_WEIGHTS):
-            weights = weight_view(right[block], weight).astype(left.dtype, copy=False)
-            self._add(left[(..., *block[first:last])], weights, into)
+        cores = n_cores() if namespace_of(left) is np else 1
+
+        def add(columns: tuple[slice, ...]) -> None:
+            part = right[columns]
+            for block in blocks(part.shape, first, last, BLOCK_WEIGHTS):
+                weights = weight_view(part[block], weight).astype(left.dtype, copy=False)
+                summed = left[(..., *block[first:last])]
+                self._add(summed, weights, into[(..., *columns[last:])])
+
+        for_each(add, list(blocks(right.shape, last, right.ndim, -(-right.size // cores))))
 
     def _add_matrices(self, left: Array, right: Array, into: Array) -> None:
         """Add a product of stacked matrices, whose rows and columns are several dimensions each.
@@ -143,25 +164,36 @@ class Contraction:
         lead, stacked = self._n_lead, left.shape[: self._n_stack]
         inner, columns = prod(left.shape[lead:]), into.shape[lead:]
         right = _ready(right.reshape(*stacked, inner, prod(columns)))
-        most = cached_block(xp, GATHERED_VALUES) // max(inner, 1)
-        for rows in blocks(left.shape[:lead], self._n_stack, lead, most):
+
+        def add(rows: tuple[slice, ...]) -> None:
             part = left[rows]
             made = xp.matmul(_ready(part.reshape(*stacked, -1, inner)), right)
             into[rows] += made.reshape(*part.shape[:lead], *columns)
 
+        most = cached_block(xp, GATHERED_VALUES) // max(inner, 1)
+        self._for_each(add, left.shape[:lead], most)
+
     def _add_terms(self, left: Array, right: Array, into: Array) -> None:
         """Add the same product term by term: where a matrix would hold next to nothing."""
-        xp = namespace_of(left)
         lead, stacked = self._n_lead, right.shape[: self._n_stack]
         columns = into.shape[lead:]
         alone = (1,) * (lead - self._n_stack)
-        most = cached_block(xp, SUMMED_VALUES)
-        for rows in blocks(into.shape[:lead], self._n_stack, lead, most // max(prod(columns), 1)):
+
+        def add(rows: tuple[slice, ...]) -> None:
             part, total = left[rows], into[rows]
             for at in np.ndindex(*left.shape[lead:]):
                 weights = right[(*(ALL,) * self._n_stack, *at)]
                 values = part[(..., *at)].reshape(*part.shape[:lead], *(1,) * len(columns))
                 total += values * weights.reshape(*stacked, *alone, *columns)
+
+        most = cached_block(namespace_of(left), SUMMED_VALUES) // max(prod(columns), 1)
+        self._for_each(add, into.shape[:lead], most)
+
+    def _for_each(
+        self, add: Callable[[tuple[slice, ...]], None], lead: Sequence[int], most: int
+    ) -> None:
+        """Call a function with blocks of rows."""
+        for_each(add, list(blocks(lead, self._n_stack, self._n_lead, most)))
 
 
 def _role(axis: Axis, one_tap: bool) -> Role:

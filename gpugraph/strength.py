@@ -11,10 +11,13 @@ import numpy as np
 from gpugraph.apply import along
 from gpugraph.arrays import Array, blocks, namespace_of
 from gpugraph.axes import Axis
+from gpugraph.parallel import for_each, n_cores
 from gpugraph.views import BLOCK_WEIGHTS, Weight, factor_shares, gain_view, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.projection import Projection
+
+ALL = slice(None)
 
 
 def in_degree(projection: Projection) -> np.ndarray:
@@ -86,13 +89,20 @@ def _is_plain(axis: Axis) -> bool:
 def _sum_fan_in(projection: Projection, weight: Weight, xp: ModuleType, dtype: np.dtype) -> Array:
     """Add up the kernel over its fan-in: what is left is small."""
     kernel = projection.kernel_view(xp.asarray(projection.weights))
-    fan_in = [i for i, a in enumerate(projection.axes) if _is_plain(a) and a.kind == "fan_in"]
+    fan_in = tuple(i for i, a in enumerate(projection.axes) if _is_plain(a) and a.kind == "fan_in")
     shape = [1 if i in fan_in else n for i, n in enumerate(kernel.shape)]
     total = xp.zeros(shape, dtype)
-    for block in blocks(kernel.shape, 0, kernel.ndim, BLOCK_WEIGHTS):
-        at = tuple(slice(None) if i in fan_in else part for i, part in enumerate(block))
-        values = weight_view(kernel[block], weight)
-        total[at] += values.sum(axis=tuple(fan_in), keepdims=True, dtype=dtype)
+
+    def add(part: tuple[slice, ...]) -> None:
+        into, weights = total[part], kernel[part]
+        for block in blocks(weights.shape, 0, weights.ndim, BLOCK_WEIGHTS):
+            at = tuple(ALL if i in fan_in else kept for i, kept in enumerate(block))
+            into[at] += weight_view(weights[block], weight).sum(
+                axis=fan_in, keepdims=True, dtype=dtype
+            )
+
+    cores = n_cores() if xp is np and kernel.size > BLOCK_WEIGHTS else 1
+    for_each(add, list(blocks(shape, 0, len(shape), -(-prod(shape) // cores))))
     return total
 
 
