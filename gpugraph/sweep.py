@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
     from gpugraph.population import Population
@@ -41,14 +43,15 @@ def sweep(
     readers = {name: len(projections) for name, projections in out.items()}
     sent: dict[str, Sent] = {}
     populations = list(graph.populations.values())
-    for population in reversed(populations) if backward else populations:
-        projections = [p.transposed if backward else p for p in into[population.name]]
-        incoming = [(p, sent[p.source.name]) for p in projections]
-        value = visit(population, incoming)
-        if readers[population.name]:
-            sent[population.name] = value
-        for projection, _ in incoming:
-            readers[projection.source.name] -= 1
-            if not readers[projection.source.name]:
-                del sent[projection.source.name]
-        del incoming, value  # what nobody reads any more must not outlive the visit
+    with np.errstate(over="ignore", invalid="ignore"):  # measures check what comes out
+        for population in reversed(populations) if backward else populations:
+            projections = [p.transposed if backward else p for p in into[population.name]]
+            incoming = [(p, sent[p.source.name]) for p in projections]
+            value = visit(population, incoming)
+            if readers[population.name]:
+                sent[population.name] = value
+            for projection in projections:
+                readers[projection.source.name] -= 1
+                if not readers[projection.source.name]:
+                    del sent[projection.source.name]
+            del incoming, value  # what nobody reads any more must not outlive the visit

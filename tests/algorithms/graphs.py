@@ -111,13 +111,13 @@ def two_branches(seed=0):
     return gg.from_keras(randomise(keras.Model([left, right], [conv, dense]), seed))
 
 
-def with_nan(layer="dense"):
-    """Return a small model's graph with one weight that is no number."""
+def with_nan(layer="dense", values=(np.nan,)):
+    """Return a small model's graph with a weight, or a few, that are no finite numbers."""
     x = keras.Input((3,), name="x")
     hidden = layers.Dense(4, name="hidden")(x)
     model = keras.Model(x, layers.Dense(2, name="dense")(hidden))
     kernel, bias = model.get_layer(layer).get_weights()
-    kernel[1, 1] = np.nan
+    kernel.flat[: len(values)] = values
     model.get_layer(layer).set_weights([kernel, bias])
     return gg.from_keras(model, allow_nonfinite=True)
 

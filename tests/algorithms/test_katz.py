@@ -202,10 +202,13 @@ def test_a_normalised_result_within_range_is_plain(dtype):
     assert_allclose(got, scaled(solved(graph, 1e3, np.ones(36), None)), 1e-6)
 
 
-def test_nan_weights_are_named():
-    graph = with_nan("hidden")
+@pytest.mark.parametrize("values", [[np.nan], [np.inf], [np.inf, -np.inf]])
+def test_weights_that_are_not_finite_are_named(values):
+    graph = with_nan("hidden", values)
     with pytest.raises(gg.NonFiniteError, match="'hidden': weights from 'x' to 'hidden' hold NaN"):
         gg.katz_centrality(graph, weight="magnitude")
+    with pytest.raises(gg.NonFiniteError, match="'hidden': weights from 'x' to 'hidden' hold NaN"):
+        gg.katz_centrality(graph, weight="weight")
     assert_allclose(gg.katz_centrality(graph), gg.katz_centrality(graph, engine="networkx"), 1e-9)
 
 

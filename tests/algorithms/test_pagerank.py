@@ -219,8 +219,9 @@ def test_unsigned_weights_need_no_view():
     assert gg.pagerank(graph, weight="weight") == gg.pagerank(graph, weight="magnitude")
 
 
-def test_nan_weights_are_named():
-    graph = with_nan("dense")
+@pytest.mark.parametrize("values", [[np.nan], [np.inf], [np.inf, np.nan]])
+def test_weights_that_are_not_finite_are_named(values):
+    graph = with_nan("dense", values)
     with pytest.raises(gg.NonFiniteError, match="weights from 'hidden' to 'dense' hold NaN"):
         gg.pagerank(graph)
     assert np.isfinite(gg.pagerank(graph, weight=None)).all()

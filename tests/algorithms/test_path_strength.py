@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from keras import layers
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 import gpugraph as gg
 from tests.algorithms.graphs import (
@@ -288,12 +288,15 @@ def test_an_output_amid_the_graph_ends_paths_too():
 
 
 @pytest.mark.parametrize("measure", [gg.path_strength, gg.edge_path_strength])
+@pytest.mark.parametrize("values", [[np.nan], [np.inf], [np.inf, -np.inf]])
 @pytest.mark.parametrize("layer", ["hidden", "dense"])
-def test_nan_weights_are_named(measure, layer):
+@pytest.mark.parametrize("view", ["magnitude", "weight"])
+def test_weights_that_are_not_finite_are_named(measure, layer, values, view):
     source = {"hidden": "x", "dense": "hidden"}[layer]
-    with pytest.raises(gg.NonFiniteError, match=f"from '{source}' to '{layer}' hold NaN"):
-        measure(with_nan(layer))
-    assert_array_equal(measure(with_nan(layer), None), measure(with_nan(layer), weight=None))
+    graph = with_nan(layer, values)
+    with pytest.raises(gg.NonFiniteError, match=f"from '{source}' to '{layer}' hold NaN or inf"):
+        measure(graph, view)
+    assert np.isfinite(measure(graph, None)).all()
 
 
 @pytest.mark.parametrize("measure", [gg.path_strength, gg.edge_path_strength])
