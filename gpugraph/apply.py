@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpugraph.arrays import Array, namespace_of
+from gpugraph.arrays import Array, kept, namespace_of
 from gpugraph.axes import Axis, Run
 from gpugraph.contraction import Contraction
 from gpugraph.population import Reduce
@@ -92,7 +92,7 @@ def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce
     if projection.kernel is None or weight is None:
         JOIN[reduce](xp, target, values)
         return
-    kernel = projection.kernel_view(xp.asarray(projection.kernel))
+    kernel = projection.kernel_view(kept(projection.kernel, xp))
     if projection.pieces is None:
         _add_taps(projection, values, kernel, target, weight)
         return
@@ -129,7 +129,7 @@ def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce
     axes, whole = projection.axes, slice(None)
     values = projection.source_view(x)
     target = projection.target_view(y)
-    kernel = projection.kernel_view(xp.asarray(projection.weights))
+    kernel = projection.kernel_view(kept(projection.weights, xp))
     before = _seen(projection.source_factor, projection.source_view, xp)
     after = _seen(projection.target_factor, projection.target_view, xp)
     stepped = [
@@ -167,7 +167,7 @@ def _apply_listed(
     """`apply` for edges picked one by one."""
     xp = namespace_of(x)
     axis = projection.axes[0]
-    src, dst = xp.asarray(axis.src), xp.asarray(axis.dst)
+    src, dst = kept(axis.src, xp), kept(axis.dst, xp)
     values = x[:, src]
     if weight is not None:
         values = values * xp.asarray(weight_view(projection.listed_weight, weight).astype(x.dtype))

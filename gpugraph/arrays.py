@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
@@ -62,6 +63,23 @@ def namespace_of(array: Array) -> ModuleType:
     import cupy
 
     return cupy.get_array_module(array)
+
+
+_on_gpu: dict[int, tuple[weakref.ref[np.ndarray], Array]] = {}
+
+
+def kept(array: np.ndarray, xp: ModuleType) -> Array:
+    """Return an array that lives as long as its owner, a kernel say, where ``xp`` works.
+
+    On a GPU it is copied once, and stays as long as the original does.
+    """
+    if xp is np:
+        return array
+    key = id(array)
+    if key not in _on_gpu:
+        gone = weakref.ref(array, lambda _: _on_gpu.pop(key, None))
+        _on_gpu[key] = (gone, xp.asarray(array))
+    return _on_gpu[key][1]
 
 
 class Layout:

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpugraph.arrays import Array, namespace_of, require_memory
 from gpugraph.correlate import correlate
-from gpugraph.edges import EdgeMaker
+from gpugraph.edge_maker import EdgeMaker
 from gpugraph.errors import RangeError, SelectionError
 from gpugraph.projection import Projection
 from gpugraph.views import OPPOSITE, Weight, factor_shares, weight_view

@@ -17,7 +17,7 @@ from gpugraph.arrays import (
     namespace_of,
     require_memory,
 )
-from gpugraph.edges import Edgelist, EdgeMaker, Edges, chunks
+from gpugraph.edges import Edgelist, Edges, chunks, edge_maker
 from gpugraph.errors import SelectionError
 from gpugraph.export.files import Progress, no_progress
 from gpugraph.population import Population, Tensor
@@ -292,7 +292,7 @@ class NeuronGraph:
         at = 0
         for projection in self.projections:
             part = [column[at : at + projection.n_edges] for column in edgelist]
-            EdgeMaker(projection, ids, xp).make(0, projection.n_edges, part)
+            edge_maker(projection, ids, xp).make(0, projection.n_edges, part)
             at += projection.n_edges
         return edgelist
 

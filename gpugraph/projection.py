@@ -15,7 +15,7 @@ from gpugraph.apply import NEUTRAL, apply
 from gpugraph.arrays import Array, Layout, blocks, index_dtype, namespace_of
 from gpugraph.axes import Axis
 from gpugraph.contraction import Piece, pieces
-from gpugraph.edges import EdgeMaker, Edges, chunks
+from gpugraph.edges import Edges, Maker, chunks, edge_maker
 from gpugraph.population import Population, Reduce
 from gpugraph.strength import add_in_strength, in_degree
 from gpugraph.views import BLOCK_WEIGHTS, Weight
@@ -181,9 +181,9 @@ class Projection:
         first, last, _ = slice(start, stop).indices(self.n_edges)
         return first, max(first, last)
 
-    def _maker(self, xp: ModuleType = np, dtype: np.dtype | None = None) -> EdgeMaker:
+    def _maker(self, xp: ModuleType = np, dtype: np.dtype | None = None) -> Maker:
         largest = max(self.source.ids.stop, self.target.ids.stop)
-        return EdgeMaker(self, index_dtype(largest) if dtype is None else dtype, xp)
+        return edge_maker(self, index_dtype(largest) if dtype is None else dtype, xp)
 
     def apply(
         self,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpugraph.apply import along
-from gpugraph.arrays import Array, blocks, namespace_of
+from gpugraph.arrays import Array, blocks, kept, namespace_of
 from gpugraph.axes import Axis
 from gpugraph.parallel import for_each, n_cores
 from gpugraph.views import BLOCK_WEIGHTS, Weight, factor_shares, gain_view, weight_view
@@ -88,7 +88,7 @@ def _is_plain(axis: Axis) -> bool:
 
 def _sum_fan_in(projection: Projection, weight: Weight, xp: ModuleType, dtype: np.dtype) -> Array:
     """Add up the kernel over its fan-in: what is left is small."""
-    kernel = projection.kernel_view(xp.asarray(projection.weights))
+    kernel = projection.kernel_view(kept(projection.weights, xp))
     fan_in = tuple(i for i, a in enumerate(projection.axes) if _is_plain(a) and a.kind == "fan_in")
     shape = [1 if i in fan_in else n for i, n in enumerate(kernel.shape)]
     total = xp.zeros(shape, dtype)
@@ -112,8 +112,8 @@ def _sum_into_targets(total: Array, dim: int, axis: Axis, weight: Weight, xp: Mo
     if not axis.is_tapped:
         counts = np.bincount(axis.dst, gain, axis.n_dst).astype(total.dtype)
         return total * along(xp.asarray(counts), dim, total.ndim)
-    table = axis.tap_counts if gain is None else axis.sum_taps(gain)
+    table = kept(axis.tap_counts, xp) if gain is None else xp.asarray(axis.sum_taps(gain))
     before, after = total.shape[:dim], total.shape[dim + 1 :]
     matrices = total.reshape(*before, axis.n_tap, prod(after))
-    summed = xp.matmul(xp.asarray(table.astype(total.dtype)), matrices)
+    summed = xp.matmul(table.astype(total.dtype), matrices)
     return summed.reshape(*before, axis.n_dst, *after)

@@ -8,9 +8,8 @@ from keras import layers
 from numpy.testing import assert_array_equal
 
 import gpugraph as gg
-from gpugraph import edges as making
+from gpugraph import edge_maker as making
 from gpugraph.population import Population
-from tests.export.graphs import everything
 from tests.jacobian import single
 from tests.strategies import any_projection
 
@@ -34,7 +33,7 @@ LAYERS = {
 def limited(row_edges, short_row, cached_weights):
     """Make rows of other lengths (hypothesis does not mix with function-scoped fixtures)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(making, "ROW_EDGES_CPU", row_edges)
+        patch.setattr(making, "ROW_EDGES", row_edges)
         patch.setattr(making, "SHORT_ROW", short_row)
         patch.setattr(making, "CACHED_WEIGHTS", cached_weights)
         yield
@@ -161,29 +160,6 @@ def test_a_kept_column_is_not_written_again():
     kept = [edges.dst[::2] for edges in graph.edges(chunk_edges=100, device="cpu")]
     expected = graph.projections[0].edges().dst.reshape(-1, 100)[:, ::2]
     assert_array_equal(np.stack(kept), expected)
-
-
-class _LikeCupy:
-    """numpy behind another module's face, with cupy's narrower `take`."""
-
-    def __getattr__(self, name):
-        return getattr(np, name)
-
-    def take(self, a, indices, axis=None, out=None):
-        if out is None:
-            return np.take(a, indices, axis)
-        out[...] = np.take(a, indices, axis)
-        return out
-
-
-@pytest.mark.parametrize("row_edges", [1, 64, 2**22])
-def test_the_way_a_gpu_takes_gives_the_same_edges(row_edges, monkeypatch):
-    monkeypatch.setattr(making, "ROW_EDGES_GPU", row_edges)
-    for projection in everything().projections:
-        expected = projection.edges()
-        got = projection.edges(xp=_LikeCupy())
-        for column in ("src", "dst", "weight", "parameter", "tap"):
-            np.testing.assert_array_equal(getattr(got, column), getattr(expected, column))
 
 
 @pytest.mark.parametrize("limits", LIMITS, ids=str)

@@ -12,7 +12,7 @@ from keras import layers
 
 import gpugraph as gg
 from gpugraph.conversion import Draft
-from gpugraph.edges import EdgeMaker
+from gpugraph.edge_maker import EdgeMaker
 from gpugraph.projection import Projection
 from tests import models
 

@@ -88,5 +88,5 @@ def test_a_part_of_a_graph_has_no_parameters_of_its_own(graph):
 
 
 def test_no_edge_is_made(graph, monkeypatch):
-    monkeypatch.setattr("gpugraph.edges.EdgeMaker.make", None)
+    monkeypatch.setattr("gpugraph.edge_maker.EdgeMaker.make", None)
     assert summarise(graph).n_edges == graph.n_edges

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpugraph.arrays import require_memory
 from gpugraph.axes import Axis
-from gpugraph.edges import EdgeMaker, outer_sum
+from gpugraph.edge_maker import EdgeMaker, outer_sum
 from gpugraph.export.files import Progress, new_file, no_progress
 from gpugraph.projection import Projection
 from gpugraph.views import Weight, weight_view

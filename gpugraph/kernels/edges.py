@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.arrays import Array, index_dtype
+from gpugraph.arrays import Array, index_dtype, kept
+from gpugraph.edge_maker import EdgeMaker
+from gpugraph.edges import Edges
 from gpugraph.errors import ShapeError
 from gpugraph.views import Weight
 
@@ -122,51 +124,76 @@ def _kernel(ids: str, offsets: str, real: str) -> Any:
 
 
 class EdgeKernel:
-    """Writes any range of one projection's edges on the GPU; its tables stay there.
+    """Makes any range of one projection's edges on the GPU; its tables stay there.
 
     Parameters
     ----------
     projection : Projection
     ids : numpy.dtype
         int32 or int64, of node ids.
-    kernel : cupy array, optional
-        The projection's kernel on the device.
     weight : {"weight", "magnitude", "positive", "negative", None}
         View of the weights to write.
     """
 
-    def __init__(
-        self, projection: Projection, ids: np.dtype, kernel: Array, weight: Weight = "weight"
-    ) -> None:
+    def __init__(self, projection: Projection, ids: np.dtype, weight: Weight = "weight") -> None:
         import cupy
 
-        laid = tables(projection, ids)
-        self._ids, self._real = ids, projection.weight_dtype
-        self._axes = cupy.asarray(laid.axes.view(np.int32))
-        self._columns = [cupy.asarray(column) for column in (laid.src, laid.dst, laid.tap)]
-        factors = (laid.gain, projection.source_factor, projection.target_factor)
-        gain, *of_nodes = (
-            None if f is None else cupy.asarray(f.astype(self._real, copy=False)) for f in factors
-        )
-        kernel = None if kernel is None else kernel.astype(self._real, copy=False)
-        self._reals = [gain, kernel, *of_nodes]
-        self._fixed = (
-            ids.type(projection.source.offset),
-            ids.type(projection.target.offset),
-            np.int32(VIEWS[weight]),
-        )
-        self._n_axes = np.int32(len(laid.axes))
-        self._function = _kernel(ids.name, laid.tap.dtype.name, self._real.name)
+        self.projection, self._xp, self._ids = projection, cupy, ids
+        self._view = np.int32(VIEWS[weight])
+        self._laid = tables(projection, ids)
+        self._axes = cupy.asarray(self._laid.axes.view(np.int32))
+        laid = (self._laid.src, self._laid.dst, self._laid.tap)
+        self._columns = [cupy.asarray(column) for column in laid]
 
-    def write(self, start: int, out: Sequence[Array]) -> None:
-        """Write edges from ``start`` on to three columns of equal length."""
-        n = len(out[0])
-        if not n:
-            return
-        null = np.intp(0)
-        reals = [null if real is None else real for real in self._reals]
+    def make(self, start: int, stop: int, out: Sequence[Array] | None = None) -> Edges:
+        """Return edges ``start:stop`` of the projection, in ``out`` (three columns) if given."""
+        if out is None:
+            dtypes = (self._ids, self._ids, self.projection.weight_dtype)
+            out = [self._xp.empty(stop - start, dtype) for dtype in dtypes]
+        if stop > start:
+            self._launch(start, stop - start, out)
+        src, dst, weight = out
+        return Edges(src, dst, weight, start, self)
+
+    def _launch(self, start: int, n: int, out: Sequence[Array]) -> None:
+        source, target, real = self.projection.source, self.projection.target, out[2].dtype
+        function = _kernel(self._ids.name, self._laid.tap.dtype.name, real.name)
         arguments = (
-            self._n_axes, self._axes, *self._columns, *reals, *self._fixed,
-            np.int64(start), np.int64(n), *out,
-        )  # fmt: skip
-        self._function((-(-n // TILE),), (THREADS,), arguments)
+            np.int32(len(self._laid.axes)),
+            self._axes,
+            *self._columns,
+            *self._reals(real),
+            self._ids.type(source.offset),
+            self._ids.type(target.offset),
+            self._view,
+            np.int64(start),
+            np.int64(n),
+            *out,
+        )
+        function((-(-n // TILE),), (THREADS,), arguments)
+
+    def _reals(self, dtype: np.dtype) -> list[Array]:
+        """Gains, kernel and factors on the device; a null pointer where there is none."""
+        p = self.projection
+        reals = (self._laid.gain, p.kernel, p.source_factor, p.target_factor)
+        return [
+            np.intp(0) if r is None else kept(r, self._xp).astype(dtype, copy=False) for r in reals
+        ]
+
+    # Seldom asked for: made by numpy, and sent over.
+
+    def parameter(self, start: int, stop: int) -> Array:
+        """Flat kernel index of edges ``start:stop`` (int64); -1 where there is no kernel."""
+        return self._xp.asarray(self._by_numpy.parameter(start, stop))
+
+    def tap(self, start: int, stop: int) -> Array:
+        """Flat window position of edges ``start:stop`` (int64), C order over the windows."""
+        return self._xp.asarray(self._by_numpy.tap(start, stop))
+
+    def gain(self, start: int, stop: int) -> Array:
+        """Product of the axes' gains of edges ``start:stop``, of the weights' type."""
+        return self._xp.asarray(self._by_numpy.gain(start, stop))
+
+    @cached_property
+    def _by_numpy(self) -> EdgeMaker:
+        return EdgeMaker(self.projection, self._ids)

@@ -1,8 +1,11 @@
 """The GPU's kernel, its body compiled as C++ and run on the host, against numpy."""
 
 import ctypes
+import gc
 import shutil
 import subprocess
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +17,11 @@ from hypothesis import strategies as st
 from keras import layers
 
 import gpugraph as gg
-from gpugraph.edges import EdgeMaker
+from gpugraph import arrays
+from gpugraph.edge_maker import EdgeMaker
 from gpugraph.kernels import edges as kernel
 from gpugraph.views import weight_view
+from tests.export.graphs import everything
 from tests.models import EVERY_KIND, lenet, randomise
 from tests.strategies import any_projection
 
@@ -121,6 +126,99 @@ def test_weights_in_float64(host):
     graph = gg.from_keras(keras.Sequential([keras.Input((4, 4, 2)), layers.Conv2D(3, 2)]))
     (projection,) = graph.projections
     check(host, replace(projection, kernel=projection.kernel.astype(np.float64)), "int32")
+
+
+class HostCupy:
+    """numpy in CuPy's place, whose compiled kernel is the host's library."""
+
+    def __init__(self, host):
+        self.host = host
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def RawModule(self, *, code, options, name_expressions):  # noqa: N802
+        assert "write_edges" in code
+        (name,) = name_expressions
+        return types.SimpleNamespace(get_function=lambda wanted: Launch(self.host, name, wanted))
+
+
+class Launch:
+    """Take a launch's arguments as the CUDA driver would: by their own types."""
+
+    def __init__(self, host, name, wanted):
+        assert name == wanted
+        types_ = name.removeprefix("write_edges<").removesuffix(">").split(", ")
+        names = {c: dtype for dtype, c in kernel.C_NAMES.items()}
+        self.call = getattr(host, "_".join(names[c] for c in types_))
+
+    def __call__(self, grid, block, arguments):
+        *most, src, dst, weight = arguments
+        n = int(most[-1])
+        assert len(src) == len(dst) == len(weight) == n
+        assert grid == (-(-n // kernel.TILE),)
+        given = [self.of(argument) for argument in (*most, np.uint32(block[0]), src, dst, weight)]
+        self.call(*given)
+
+    @staticmethod
+    def of(argument):
+        if isinstance(argument, np.ndarray):
+            assert argument.flags.c_contiguous
+            return argument.ctypes.data_as(ctypes.c_void_p)
+        return np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item())
+
+
+@pytest.fixture
+def cupy(host, monkeypatch):
+    fake = HostCupy(host)
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    kernel._kernel.cache_clear()
+    yield fake
+    kernel._kernel.cache_clear()
+    arrays._on_gpu.clear()
+
+
+@pytest.mark.parametrize("weight", list(kernel.VIEWS))
+@pytest.mark.parametrize("given_input", [False, True])
+def test_launches(cupy, weight, given_input):
+    graph = everything()
+    if given_input:
+        shape = (1, *graph.populations["image"].shape)
+        graph = graph.given(np.random.default_rng(0).standard_normal(shape))
+    for projection in graph.projections:
+        n = projection.n_edges
+        for start, stop in ((0, n), (n // 3, n - n // 4), (n, n)):
+            made = kernel.EdgeKernel(projection, np.dtype(np.int64), weight).make(start, stop)
+            expected = EdgeMaker(projection, np.dtype(np.int64)).make(start, stop)
+            np.testing.assert_array_equal(made.src, expected.src)
+            np.testing.assert_array_equal(made.dst, expected.dst)
+            view = np.ones(stop - start) if weight is None else weight_view(expected.weight, weight)
+            np.testing.assert_allclose(made.weight, view, rtol=1e-6)
+            np.testing.assert_array_equal(made.parameter, expected.parameter)
+            np.testing.assert_array_equal(made.tap, expected.tap)
+
+
+def test_projections_make_edges_by_the_kernel(cupy):
+    (projection,) = gg.from_keras(
+        keras.Sequential([keras.Input((4,)), layers.Dense(3, use_bias=False)])
+    ).projections
+    out = [np.empty(12, dtype) for dtype in (np.int32, np.int32, np.float64)]
+    edges = projection.edges(xp=cupy, out=out)
+    assert isinstance(edges.maker, kernel.EdgeKernel)
+    np.testing.assert_array_equal(out[2], projection.kernel)
+    np.testing.assert_array_equal(edges.src, np.repeat(np.arange(4), 3))
+
+
+def test_kernels_are_sent_once_and_forgotten_with_their_owner(cupy, monkeypatch):
+    sent = []
+    monkeypatch.setattr(cupy, "asarray", lambda a: sent.append(a.size) or a.copy(), raising=False)
+    array = np.arange(5.0)
+    assert arrays.kept(array, cupy) is arrays.kept(array, cupy)
+    assert sent == [5]
+    assert len(arrays._on_gpu) == 1
+    del array
+    gc.collect()
+    assert not arrays._on_gpu
 
 
 @given(st.integers(0, 2**31 - 1), st.integers(1, 2**31 - 1))
