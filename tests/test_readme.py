@@ -28,11 +28,11 @@ def test_the_table_of_layers_is_the_registrys():
 
 
 def test_the_quick_start_runs(tmp_path):
-    code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL).group(1)
+    code, training, *_ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert len([line for line in code.splitlines() if line and "import" not in line]) <= 10
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code + training],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -40,11 +40,13 @@ def test_the_quick_start_runs(tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    first, second, third = done.stdout.strip().splitlines()
-    promised = re.search(r"# (\d+ \d+):", code).group(1)
-    assert first == promised
-    assert second.startswith("The graph equals the model on 156 populations")
-    assert 0 < float(third) < 1
+    counts, verified, *top, shape, central, recorded = done.stdout.strip().splitlines()
+    assert counts == re.search(r"# (\d+ \d+):", code).group(1)
+    assert verified.startswith("The graph equals the model on 156 populations")
+    assert [line.split("[")[0] for line in top] == ["predictions"] * 3
+    assert shape in code
+    assert central.startswith("[RankedNode(node=")
+    assert len(eval(recorded)) == 1
     assert (tmp_path / "field.graphml").stat().st_size > 1000
 
 
