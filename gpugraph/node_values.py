@@ -187,7 +187,7 @@ class NodeValues(Mapping[int, float]):
         """Numbers that are in the order of the values: the largest are never out of range."""
         values, exponents = self._host, self.exponents
         if exponents is None:
-            return values.astype(np.int8) if values.dtype == bool else values
+            return values
         parts = [
             (values[p.slice].astype(np.float64), exponents[name])
             for name, p in self.graph.populations.items()
@@ -236,7 +236,8 @@ class NodeValues(Mapping[int, float]):
 def _largest(values: np.ndarray, k: int) -> np.ndarray:
     """Places of the k largest values, the largest first; among equals the first, NaN last."""
     if k > BLOCK_VALUES:
-        return np.argsort(-values, kind="stable")[:k]
+        order, n_nan = _descending(values), int(np.isnan(values).sum())
+        return np.concatenate([order[n_nan:], order[:n_nan]])[:k]
     best = np.zeros(0, np.int64)
     for start in range(0, len(values) if k else 0, BLOCK_VALUES):
         part = values[start : start + BLOCK_VALUES]
@@ -245,7 +246,12 @@ def _largest(values: np.ndarray, k: int) -> np.ndarray:
         if len(at) > k:
             at = at[part[at] >= np.partition(part[at], len(at) - k)[len(at) - k]]
         best = np.concatenate([best, start + at])
-        best = best[np.argsort(-values[best], kind="stable")][:k]
+        best = best[_descending(values[best])][:k]
     if len(best) < k:
         best = np.concatenate([best, np.flatnonzero(np.isnan(values))[: k - len(best)]])
     return best
+
+
+def _descending(values: np.ndarray) -> np.ndarray:
+    """Places from the largest value to the smallest, NaN first; equals stay in order."""
+    return len(values) - 1 - np.argsort(values[::-1], kind="stable")[::-1]
