@@ -7,8 +7,9 @@ import platform
 import statistics
 import threading
 import time
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
@@ -85,5 +86,14 @@ def machine() -> Figures:
         "memory_GB": round(psutil.virtual_memory().total / 1e9, 1),
         "python": platform.python_version(),
         "system": platform.system(),
-        **{name: version(name) for name in VERSIONS},
+        **versions(VERSIONS),
     }
+
+
+def versions(names: Iterable[str]) -> Figures:
+    """Return the versions of the packages that are installed."""
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
