@@ -160,7 +160,7 @@ class Axis:
         dst, taps = np.unique(self.dst[chosen]), np.unique(self.tap[chosen])
         if not len(dst):
             return None
-        step = int(np.diff(taps).min(initial=self.n_tap))
+        step = int(np.gcd.reduce(np.diff(taps))) or 1
         target = slice(int(dst[0]), int(dst[-1]) + 1, period)
         tap = slice(int(taps[0]), int(taps[-1]) + 1, step)
         axis = replace(

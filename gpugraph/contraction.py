@@ -177,6 +177,8 @@ class Contraction:
         """Add the same product term by term: where a matrix would hold next to nothing."""
         lead, stacked = self._n_lead, right.shape[: self._n_stack]
         columns = into.shape[lead:]
+        # One source for all targets of a fan-out without weights of its own.
+        left = namespace_of(left).broadcast_to(left, (*into.shape[:lead], *left.shape[lead:]))
         alone = (1,) * (lead - self._n_stack)
 
         def add(rows: tuple[slice, ...]) -> None:

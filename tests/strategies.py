@@ -85,7 +85,7 @@ def any_axis(draw: st.DrawFn) -> Axis:
         size, stride, dilation = (draw(st.integers(1, 3)) for _ in range(3))
         before = draw(st.integers(-2, 4))
         return window(n, draw(st.integers(1, 6)), size, stride, dilation, before)
-    n_dst, n_tap = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    n_dst, n_tap = draw(st.integers(1, 5)), draw(st.integers(1, 7))
     triple = st.tuples(st.integers(0, n - 1), st.integers(0, n_dst - 1), st.integers(0, n_tap - 1))
     src, dst, tap = zip(*draw(st.lists(triple, min_size=1, max_size=12)), strict=True)
     gain = np.arange(len(src)) - 1.5 if draw(st.booleans()) else None

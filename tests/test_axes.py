@@ -154,3 +154,38 @@ def test_windows_fall_into_parts_on_grids(size, stride, dilation, before, turned
 def test_pairs_that_follow_no_rule_have_no_parts():
     src = np.random.default_rng(0).permutation(20)
     assert pairs(src, np.arange(20), np.zeros(20), 20, 20, 1).parts is None
+
+
+@given(any_axis())
+def test_a_grid_has_exactly_the_pairs(axis):
+    if axis.grid is None:
+        return
+    positions = axis.grid.positions(axis.n_dst, axis.n_tap)
+    assert positions.shape == (axis.n_dst, axis.n_tap)
+    inside = np.argwhere((positions >= 0) & (positions < axis.n_src)).tolist()
+    assert sorted((positions[dst, tap], dst, tap) for dst, tap in inside) == triples(axis)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("before", [-1, 0, 2])
+def test_the_grid_of_a_window_are_its_steps(stride, dilation, before):
+    assert window(15, 4, 3, stride, dilation, before).grid == (stride, dilation, -before)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda src, dst, tap: (src[1:], dst[1:], tap[1:]),
+        lambda src, dst, tap: ([*src, src[0]], [*dst, dst[0]], [*tap, tap[0]]),
+        lambda src, dst, tap: ([src[0] + 1, *src[1:]], dst, tap),
+        lambda src, dst, tap: (src, dst, [1 - tap[0], *tap[1:]]),
+        lambda src, dst, tap: ([], [], []),
+    ],
+    ids=["missing", "twice", "shifted", "other tap", "none"],
+)
+def test_pairs_that_follow_no_rule_have_no_grid(change):
+    regular = window(6, 5, 2)
+    columns = (getattr(regular, name).tolist() for name in COLUMNS)
+    assert regular.grid is not None
+    assert pairs(*change(*columns), 6, 5, 2).grid is None

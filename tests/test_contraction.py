@@ -9,6 +9,7 @@ from keras import layers
 
 import gpugraph as gg
 from gpugraph import contraction, strength
+from gpugraph.population import Population
 from tests.models import randomise
 from tests.strategies import any_projection
 
@@ -86,3 +87,23 @@ def test_sums_are_added_to_what_is_there():
     np.testing.assert_allclose(out, 1 + projection.apply(x), atol=1e-6)
     assert np.shares_memory(out, everything)
     assert (everything[:, projection.source.slice] == 1).all()
+
+
+def test_taps_without_a_common_step_keep_their_own_weights():
+    axis = gg.pairs([0, 1, 2], [0, 0, 0], [0, 2, 5], 3, 1, 6).place(1, 1, 1)
+    ends = Population("a", (3,), 0, "A"), Population("b", (1,), 3, "B")
+    projection = gg.Projection(*ends, (axis,), np.arange(1.0, 7), "weight")
+    np.testing.assert_array_equal(projection.apply(np.eye(3)), [[1], [3], [6]])
+
+
+@pytest.mark.parametrize("last", ["window", "fan_out"])
+def test_one_source_for_a_fan_out_without_weights_of_its_own(last):
+    """Cut among its targets, of which each reads the same source."""
+    window, fan_out = gg.window(6, 4, 3), gg.fan_out(5)
+    axes = (window.place(1, 5, 1), fan_out.place(0, 1))
+    if last == "window":
+        axes = (fan_out.place(0, 4), window.place(1, 1, 1))
+    ends = Population("a", (6,), 0, "A"), Population("b", (20,), 6, "B")
+    projection = gg.Projection(*ends, axes, np.arange(1.0, 4), "weight")
+    expected = dense(projection, "weight")
+    np.testing.assert_allclose(projection.apply(np.eye(6)), expected)
