@@ -39,11 +39,11 @@ def namespace(device: Device = "auto") -> ModuleType:
         return cupy
     if device == "auto":
         return np
-    reason = "cupy is not installed" if cupy is None else "cupy finds no usable GPU"
-    raise DeviceError(
-        f"device='cuda' was asked for, but {reason}. Install gpugraph[cuda13] (or [cuda12]) on a "
-        "machine with an NVIDIA driver, or use device='cpu'."
-    )
+    from gpugraph.doctor import cuda_problem
+
+    problem = cuda_problem()
+    reason, step = problem or ("CuPy finds no usable GPU", "Run gpugraph doctor.")
+    raise DeviceError(f"device='cuda' was asked for, but {reason}. {step}")
 
 
 @cache

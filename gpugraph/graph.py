@@ -27,6 +27,8 @@ from gpugraph.views import Weight
 if TYPE_CHECKING:
     from os import PathLike
 
+    import cudf
+    import cugraph
     import networkx as nx
     from scipy import sparse
     from scipy.sparse.linalg import LinearOperator
@@ -416,6 +418,63 @@ class NeuronGraph:
         from gpugraph.export.networkx import to_networkx
 
         return to_networkx(self, multigraph=multigraph, parameters=parameters)
+
+    def to_cudf(self, weight: Weight = "weight", rows: int = 2**27) -> Iterator[cudf.DataFrame]:
+        """Yield all edges as cuDF frames of the columns ``src``, ``dst`` and ``weight``.
+
+        Parameters
+        ----------
+        weight : {"weight", "magnitude", "positive", "negative", None}
+            View of each edge's weight; None: 1.
+        rows : int
+            Most rows of a frame; cuDF takes up to 2**31 - 1.
+
+        Raises
+        ------
+        DeviceError, MissingDependencyError
+            If there is no NVIDIA GPU, or no cuDF.
+        GraphTooLargeError
+            If a frame would not fit in the GPU's memory.
+        """
+        from gpugraph.engines.cugraph_export import to_cudf
+
+        return to_cudf(self, weight, rows)
+
+    def to_cugraph(
+        self, weight: Weight = "weight", *, store_transposed: bool = False
+    ) -> cugraph.Graph:
+        """Return a directed ``cugraph.Graph`` whose vertices are the node ids, all of them.
+
+        A ``cugraph.MultiGraph`` where edges may be parallel. cuGraph does not look at signs:
+        take ``weight="magnitude"`` for PageRank, communities and shortest paths.
+
+        Parameters
+        ----------
+        weight : {"weight", "magnitude", "positive", "negative", None}
+            View of each edge's weight; None: 1.
+        store_transposed : bool
+            True for PageRank, Katz, HITS and eigenvector centrality, or cuGraph turns the graph
+            round itself.
+
+        Raises
+        ------
+        DeviceError, MissingDependencyError
+            If there is no NVIDIA GPU, or no cuGraph.
+        GraphTooLargeError
+            If it would not fit in the GPU's memory, or has more edges than a frame has rows.
+        """
+        from gpugraph.engines.cugraph_export import to_cugraph
+
+        return to_cugraph(self, weight, store_transposed)
+
+    def to_nx_cugraph(self, weight: Weight = "weight") -> Any:
+        """Return a graph for networkx's cuGraph backend: ``nx.pagerank(graph.to_nx_cugraph())``.
+
+        Parallel edges are summed. Parameters and errors as in `to_cugraph`.
+        """
+        from gpugraph.engines.cugraph_export import to_nx_cugraph
+
+        return to_nx_cugraph(self, weight)
 
     def write_graphml(
         self,

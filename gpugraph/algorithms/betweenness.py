@@ -11,7 +11,7 @@ import numpy as np
 
 from gpugraph.arrays import Array, Device, namespace, namespace_of, require_memory
 from gpugraph.edge_values import EdgeValues, Term
-from gpugraph.engines import Engine, is_networkx
+from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.node_values import NodeValues
 from gpugraph.scaled import NOTHING, Scaled, pull
 from gpugraph.shortest_paths import Classes, batches, count_shortest_paths, pivots, saved
@@ -56,7 +56,7 @@ def betweenness_centrality(
     sources : iterable of int, optional
         Take the paths from these nodes instead.
     device : {"auto", "cpu", "cuda"}
-    engine : {"auto", "sweep", "networkx"}
+    engine : {"auto", "sweep", "networkx", "cugraph"}
 
     Returns
     -------
@@ -84,6 +84,11 @@ def betweenness_centrality(
        International Journal of Bifurcation and Chaos 17(7).
     """
     chosen = pivots(graph, k, sources, seed)
+    if is_cugraph(engine):
+        from gpugraph.engines import cugraph
+
+        some = None if k is None and sources is None else chosen
+        return cugraph.betweenness_centrality(graph, some, normalized, endpoints)
     if is_networkx(engine):
         from gpugraph.engines.networkx import node_values
 

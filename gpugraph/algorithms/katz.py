@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from gpugraph.algorithms.node_array import PerNode, node_array
 from gpugraph.algorithms.requirements import float_dtype, require_finite, require_view
 from gpugraph.arrays import Array, Device, namespace
-from gpugraph.engines import Engine, is_networkx
+from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.node_values import NodeValues
 from gpugraph.scaled import Scaled, node_values, pull
@@ -52,7 +52,7 @@ def katz_centrality(
     dtype : float64 or float32
         What is computed in.
     device : {"auto", "cpu", "cuda"}
-    engine : {"auto", "sweep", "networkx"}
+    engine : {"auto", "sweep", "networkx", "cugraph"}
 
     Returns
     -------
@@ -81,6 +81,10 @@ def katz_centrality(
     start = node_array(graph, beta, "beta")
     if not isfinite(alpha) or not np.isfinite(start).all():
         raise SelectionError("alpha and beta must be finite numbers.")
+    if is_cugraph(engine):
+        from gpugraph.engines import cugraph
+
+        return cugraph.katz_centrality(graph, alpha, start, normalized, weight, number)
     if is_networkx(engine):
         return _by_networkx(graph, alpha, start, normalized, weight)
     x = xp.empty(graph.n_nodes, number)

@@ -14,7 +14,7 @@ from gpugraph.algorithms.requirements import (
     require_non_negative,
 )
 from gpugraph.arrays import Array, Device, namespace
-from gpugraph.engines import Engine, is_networkx
+from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.node_values import NodeValues
 from gpugraph.sweep import Incoming, sweep
@@ -57,7 +57,7 @@ def pagerank(
     dtype : float64 or float32
         What is computed in.
     device : {"auto", "cpu", "cuda"}
-    engine : {"auto", "sweep", "networkx"}
+    engine : {"auto", "sweep", "networkx", "cugraph"}
 
     Returns
     -------
@@ -95,6 +95,8 @@ def pagerank(
     )
     hang = None if dangling is None else _distribution(graph, dangling, "dangling")
     require_non_negative(graph, weight, "PageRank")
+    if is_cugraph(engine):
+        return _by_cugraph(graph, alpha, jump, hang, weight, float_dtype(dtype))
     if is_networkx(engine):
         return _by_networkx(graph, alpha, jump, hang, weight)
     xp, dtype = namespace(device), float_dtype(dtype)
@@ -169,3 +171,21 @@ def _by_networkx(
         if values is not None
     }
     return node_values(graph, "pagerank", weight, alpha=alpha, tol=1e-15, max_iter=1000, **options)
+
+
+def _by_cugraph(
+    graph: NeuronGraph,
+    alpha: float,
+    jump: np.ndarray | None,
+    hang: np.ndarray | None,
+    weight: Weight,
+    dtype: np.dtype,
+) -> NodeValues:
+    from gpugraph.engines.cugraph import pagerank
+
+    if hang is not None:
+        raise SelectionError(
+            "cuGraph's PageRank goes on from dangling nodes as jumps do: leave dangling out, or "
+            "choose engine='sweep'."
+        )
+    return pagerank(graph, alpha, jump, weight, dtype)

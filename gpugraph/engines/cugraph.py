@@ -1,0 +1,591 @@
+"""The cuGraph engine: measures by NVIDIA's cuGraph on the edges made on the GPU.
+
+Measures that gpugraph computes by sweeps come here on ``engine="cugraph"``, for comparison;
+communities, cores, triangles and weighted shortest paths come from cuGraph alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log10
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpugraph.algorithms.reach import marked
+from gpugraph.algorithms.requirements import require_non_negative
+from gpugraph.arrays import Array
+from gpugraph.engines.cugraph_graph import (
+    DeviceGraph,
+    Length,
+    device_graph,
+    edge_range,
+    translated_errors,
+)
+from gpugraph.errors import (
+    ConvergenceError,
+    GraphTooLargeError,
+    RangeError,
+    SelectionError,
+    UndefinedMeasureError,
+)
+from gpugraph.node_values import NodeValues
+from gpugraph.shortest_paths import pivots
+from gpugraph.views import Weight
+
+if TYPE_CHECKING:
+    from gpugraph.graph import NeuronGraph
+    from gpugraph.subgraph import Nodes
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+MOST_ITERATIONS = 1000
+
+
+class Communities(NodeValues):
+    """Labels of communities per node, from 0, and how good the partition is.
+
+    Attributes
+    ----------
+    modularity : float
+        Of the partition, on the undirected graph.
+    """
+
+    modularity: float
+
+
+class Distances(NodeValues):
+    """Distances per node; infinity for nodes that cannot be reached.
+
+    Attributes
+    ----------
+    predecessors : NodeValues
+        The node before each on a shortest path to it; -1 at sources and where there is none.
+    """
+
+    predecessors: NodeValues
+
+
+# Measures that gpugraph has sweeps for
+
+
+def pagerank(
+    graph: NeuronGraph, alpha: float, jump: np.ndarray | None, weight: Weight, dtype: np.dtype
+) -> NodeValues:
+    """Return `gpugraph.pagerank` by cuGraph's power iteration.
+
+    ``jump`` is where jumps land and what walks go on from at nodes without out-strength.
+    """
+    what = "PageRank by cuGraph"
+    built = device_graph(graph, weight, dtype, what, transposed=True)
+    options: dict[str, Any] = {
+        "precomputed_vertex_out_weight_vertices": None,
+        "precomputed_vertex_out_weight_sums": None,
+        "initial_guess_vertices": None,
+        "initial_guess_values": None,
+        "alpha": alpha,
+        "epsilon": 1e-12 if dtype == FLOAT64 else 1e-6,
+        "max_iterations": MOST_ITERATIONS,
+        "do_expensive_check": False,
+        "fail_on_nonconvergence": False,
+    }
+    with translated_errors(graph, what):
+        if jump is None:
+            result = built.library.pagerank(**built.given, **options)
+        else:
+            result = built.library.personalized_pagerank(
+                **built.given,
+                personalization_vertices=built.xp.arange(graph.n_nodes, dtype=built.ids),
+                personalization_values=built.xp.asarray(jump.astype(dtype)),
+                **options,
+            )
+    vertices, values, converged = result
+    if not converged:
+        raise ConvergenceError(
+            f"{what} did not converge in {MOST_ITERATIONS} iterations. Take a smaller alpha, or "
+            "engine='sweep', which does not iterate."
+        )
+    return built.node_values(vertices, values, "pagerank")
+
+
+def katz_centrality(
+    graph: NeuronGraph,
+    alpha: float,
+    beta: np.ndarray,
+    normalized: bool,
+    weight: Weight,
+    dtype: np.dtype,
+) -> NodeValues:
+    """Return `gpugraph.katz_centrality` by cuGraph, which takes one beta for all nodes.
+
+    cuGraph always scales to a sum of squares of 1; nodes that nothing leads to, which have
+    beta itself, say by how much.
+    """
+    first = float(beta[0]) if len(beta) else 1.0
+    if (beta != first).any() or first == 0 or not 0 <= alpha <= 1:
+        raise SelectionError(
+            "cuGraph's Katz centrality takes one beta other than 0 for all nodes and alpha from 0 "
+            "to 1. Choose engine='sweep' for others."
+        )
+    what = "Katz centrality by cuGraph"
+    built = device_graph(graph, weight, dtype, what, transposed=True)
+    with translated_errors(graph, what):
+        vertices, values = built.library.katz_centrality(
+            **built.given,
+            betas=None,  # cuGraph's C library does not pass them on
+            alpha=alpha,
+            beta=first,
+            # Walks end: after as many rounds as a path has nodes nothing changes any more.
+            epsilon=float(np.finfo(dtype).tiny),
+            max_iterations=len(graph.populations) + 2,
+            do_expensive_check=False,
+        )
+    result = built.by_id(vertices, values)
+    if not normalized and graph.n_nodes:
+        start = int(np.flatnonzero(graph.in_degree() == 0)[0])
+        result *= first / result[start]
+    return NodeValues(graph, result, "katz_centrality")
+
+
+def hits(graph: NeuronGraph, normalized: bool, dtype: np.dtype) -> tuple[NodeValues, NodeValues]:
+    """Return hubs and authorities by cuGraph, which counts edges alike whatever their weight."""
+    what = "HITS by cuGraph"
+    built = device_graph(graph, None, dtype, what, transposed=True)
+    with translated_errors(graph, what):
+        vertices, hubs, authorities = built.library.hits(
+            **built.given,
+            tol=1e-12 if dtype == FLOAT64 else 1e-6,
+            max_iter=MOST_ITERATIONS,
+            initial_hubs_guess_vertices=None,
+            initial_hubs_guess_values=None,
+            normalized=normalized,
+            do_expensive_check=False,
+        )
+    return (
+        built.node_values(vertices, hubs, "hubs"),
+        built.node_values(vertices, authorities, "authorities"),
+    )
+
+
+def betweenness_centrality(
+    graph: NeuronGraph, sources: Sequence[int] | None, normalized: bool, endpoints: bool
+) -> NodeValues:
+    """Return `gpugraph.betweenness_centrality` by cuGraph; ``sources`` None: from all nodes."""
+    what = "Betweenness by cuGraph"
+    built = device_graph(graph, None, FLOAT64, what, wide=_counts_need_int64(graph))
+    with translated_errors(graph, what):
+        vertices, values = built.library.betweenness_centrality(
+            **built.given,
+            k=_vertices(built, sources),
+            random_state=None,
+            normalized=normalized,
+            include_endpoints=endpoints,
+            do_expensive_check=False,
+        )
+    return built.node_values(vertices, values, "betweenness_centrality")
+
+
+def edge_betweenness_centrality(
+    graph: NeuronGraph,
+    k: int | None = None,
+    normalized: bool = True,
+    seed: Any = None,
+    sources: Sequence[int] | None = None,
+) -> Array:
+    """Return, per edge, the share of shortest paths that lead along it, by cuGraph.
+
+    Parameters as in `gpugraph.edge_betweenness_centrality`.
+
+    Returns
+    -------
+    cupy array of shape ``(n_edges,)``
+        In the order of `NeuronGraph.edges`.
+    """
+    what = "Edge betweenness by cuGraph"
+    chosen = None if k is None and sources is None else pivots(graph, k, sources, seed)
+    built = device_graph(graph, None, FLOAT64, what, wide=_counts_need_int64(graph))
+    xp = built.xp
+    with translated_errors(graph, what):
+        src, dst, values, _ = built.library.edge_betweenness_centrality(
+            **built.given,
+            k=_vertices(built, chosen),
+            random_state=None,
+            normalized=normalized,
+            do_expensive_check=False,
+        )
+        # cuGraph has an order of its own; parallel edges have the same value.
+        ours = edge_range(graph, 0, graph.n_edges, built.ids, FLOAT32, xp)
+        result = xp.empty(graph.n_edges, values.dtype)
+        theirs = xp.lexsort(xp.stack([dst, src]))
+        result[xp.lexsort(xp.stack([ours.dst, ours.src]))] = values[theirs]
+    return result
+
+
+def weakly_connected_components(graph: NeuronGraph) -> NodeValues:
+    """Return `gpugraph.weakly_connected_components` by cuGraph: the smallest id of each."""
+    what = "Weak components by cuGraph"
+    built = device_graph(graph, None, FLOAT32, what, undirected=True, merge=False)
+    xp = built.xp
+    with translated_errors(graph, what):
+        vertices, labels = built.library.weakly_connected_components(
+            **built.given,
+            offsets=None,
+            indices=None,
+            weights=None,
+            labels=None,
+            do_expensive_check=False,
+        )
+        _, group = xp.unique(built.by_id(vertices, labels), return_inverse=True)
+        smallest = xp.full(graph.n_nodes, graph.n_nodes, np.int64)
+        xp.minimum.at(smallest, group, xp.arange(graph.n_nodes, dtype=np.int64))
+    return NodeValues(graph, smallest[group], "weakly_connected_component")
+
+
+# Measures that cuGraph alone has
+
+
+def bfs(graph: NeuronGraph, sources: Nodes, depth_limit: int | None = None) -> Distances:
+    """Return every node's distance from the nearest of some nodes, in edges, by cuGraph.
+
+    Parameters
+    ----------
+    graph : NeuronGraph
+    sources : int, iterable of int, or str
+        Node ids, or the name of a population.
+    depth_limit : int, optional
+        Look no further than this.
+
+    Raises
+    ------
+    SelectionError
+        If a node does not exist, or the limit is below 1.
+    DeviceError, MissingDependencyError, GraphTooLargeError
+        As for `louvain`.
+    """
+    if depth_limit is not None and depth_limit < 1:
+        raise SelectionError(f"depth_limit must be at least 1, not {depth_limit}.")
+    what = "Breadth-first search by cuGraph"
+    start = np.flatnonzero(marked(graph, sources))
+    built = device_graph(graph, None, FLOAT32, what)
+    with translated_errors(graph, what):
+        distances, predecessors, vertices = built.library.bfs(
+            handle=built.given["resource_handle"],
+            graph=built.given["graph"],
+            sources=_vertices(built, start.tolist()),
+            direction_optimizing=False,
+            depth_limit=-1 if depth_limit is None else depth_limit,
+            compute_predecessors=True,
+            do_expensive_check=False,
+        )
+    is_reached = distances < np.iinfo(distances.dtype).max
+    distances = built.xp.where(is_reached, distances.astype(np.float64), np.inf)
+    return _distances(built, vertices, distances, predecessors)
+
+
+def sssp(
+    graph: NeuronGraph,
+    source: int,
+    length: Length,
+    weight: Weight = "magnitude",
+    dtype: Any = np.float64,
+) -> Distances:
+    """Return the length of the shortest path from a node to every other, by cuGraph.
+
+    Parameters
+    ----------
+    graph : NeuronGraph
+    source : int
+        A node's id.
+    length : {"inverse", "negative_log", "weight"}
+        What makes an edge long. "inverse": 1 / weight, so that strong edges are short and edges
+        of weight 0 lead nowhere. "negative_log": -log(weight), so that the shortest path has the
+        largest product of weights; they may be 1 at most. "weight": the weight itself, so that
+        strong edges are long.
+    weight : {"magnitude", "positive", "negative", "weight", None}
+        View of the weights; ``"weight"`` where none is negative.
+    dtype : float64 or float32
+
+    Raises
+    ------
+    SelectionError
+        If the node or the rule does not exist, or the weights do not fit the rule.
+    SignedWeightsError
+        If the view holds negative weights.
+    DeviceError, MissingDependencyError, GraphTooLargeError
+        As for `louvain`.
+
+    Notes
+    -----
+    `gpugraph.strongest_paths` finds paths of the largest product without making edges.
+    """
+    if length not in ("inverse", "negative_log", "weight"):
+        raise SelectionError(
+            f"There is no rule {length!r} for lengths: choose 'inverse', 'negative_log' or "
+            "'weight'."
+        )
+    what = "Shortest paths by cuGraph"
+    graph.node(source)
+    require_non_negative(graph, weight, what)
+    number = np.dtype(dtype)
+    if weight is None and number == FLOAT32:
+        number = FLOAT64  # cuGraph wants weights for lengths
+    built = device_graph(graph, weight, number, what, length=length)
+    with translated_errors(graph, what):
+        vertices, distances, predecessors = built.library.sssp(
+            **built.given,
+            source=int(source),
+            cutoff=np.inf,
+            compute_predecessors=True,
+            do_expensive_check=False,
+        )
+    unreached = distances == np.finfo(distances.dtype).max
+    distances = built.xp.where(unreached, np.inf, distances)
+    return _distances(built, vertices, distances, predecessors)
+
+
+def core_number(graph: NeuronGraph) -> NodeValues:
+    """Return, per node, the largest k such that it is in the k-core of the undirected graph.
+
+    Parallel edges count once. By cuGraph; errors as for `louvain`.
+    """
+    what = "Core numbers by cuGraph"
+    built = device_graph(graph, None, FLOAT32, what, undirected=True, merge=False)
+    with translated_errors(graph, what):
+        vertices, values = built.library.core_number(
+            **built.given, degree_type="bidirectional", do_expensive_check=False
+        )
+    return built.node_values(vertices, values, "core_number")
+
+
+def k_core(graph: NeuronGraph, k: int) -> NodeValues:
+    """Tell, per node, whether it is in the k-core: what remains when nodes of fewer than k go.
+
+    Neighbours are counted in the undirected graph, again and again as nodes go. By cuGraph;
+    errors as for `louvain`.
+    """
+    if k < 0:
+        raise SelectionError(f"k must be at least 0, not {k}.")
+    return NodeValues(graph, core_number(graph).array >= k, f"{k}_core")
+
+
+def triangle_count(graph: NeuronGraph) -> NodeValues:
+    """Return the number of triangles that each node is in, whatever the edges' directions.
+
+    Only edges that skip a layer close any: residual and dense connections. Parallel edges count
+    once. By cuGraph; errors as for `louvain`.
+    """
+    what = "Triangles by cuGraph"
+    built = device_graph(graph, None, FLOAT32, what, undirected=True, merge=False)
+    with translated_errors(graph, what):
+        vertices, values = built.library.triangle_count(
+            **built.given, start_list=None, do_expensive_check=False
+        )
+    return built.node_values(vertices, values, "triangle_count")
+
+
+def louvain(
+    graph: NeuronGraph,
+    weight: Weight = "magnitude",
+    *,
+    resolution: float = 1.0,
+    threshold: float = 1e-7,
+    max_level: int = 100,
+) -> Communities:
+    """Return communities of the undirected graph by the Louvain method, by cuGraph.
+
+    Parameters
+    ----------
+    graph : NeuronGraph
+    weight : {"magnitude", "positive", "negative", "weight", None}
+        View of the weights; parallel edges add up.
+    resolution : float
+        Larger values give smaller communities.
+    threshold : float
+        Least gain of modularity for another level.
+    max_level : int
+        Most levels.
+
+    Raises
+    ------
+    SignedWeightsError
+        If the view holds negative weights, which cuGraph would not notice.
+    UndefinedMeasureError
+        If the graph has no edges.
+    DeviceError
+        If there is no usable NVIDIA GPU; it says what is missing.
+    MissingDependencyError
+        If cuGraph is not installed.
+    GraphTooLargeError
+        If all edges, in both directions, would not fit in the GPU's memory.
+
+    References
+    ----------
+    Blondel, Guillaume, Lambiotte, Lefebvre (2008). Fast unfolding of communities in large
+    networks. Journal of Statistical Mechanics P10008.
+    """
+    built = _undirected(graph, weight, "Louvain")
+    with translated_errors(graph, "Louvain"):
+        result = built.library.louvain(
+            **built.given,
+            max_level=max_level,
+            threshold=threshold,
+            resolution=resolution,
+            do_expensive_check=False,
+        )
+    return _communities(built, result, "louvain")
+
+
+def leiden(
+    graph: NeuronGraph,
+    weight: Weight = "magnitude",
+    *,
+    resolution: float = 1.0,
+    theta: float = 1.0,
+    max_level: int = 100,
+    seed: int | None = None,
+) -> Communities:
+    """Return communities by the Leiden method, by cuGraph; otherwise as `louvain`.
+
+    ``theta`` is the randomness of the refinement.
+
+    References
+    ----------
+    Traag, Waltman, van Eck (2019). From Louvain to Leiden. Scientific Reports 9, 5233.
+    """
+    built = _undirected(graph, weight, "Leiden")
+    with translated_errors(graph, "Leiden"):
+        result = built.library.leiden(
+            **built.given,
+            random_state=seed,
+            max_level=max_level,
+            resolution=resolution,
+            theta=theta,
+            do_expensive_check=False,
+        )
+    return _communities(built, result, "leiden")
+
+
+def ecg(
+    graph: NeuronGraph,
+    weight: Weight = "magnitude",
+    *,
+    min_weight: float = 1e-4,
+    ensemble_size: int = 100,
+    resolution: float = 1.0,
+    threshold: float = 1e-7,
+    max_level: int = 10,
+    seed: int | None = None,
+) -> Communities:
+    """Return communities by ensemble clustering (ECG), by cuGraph; otherwise as `louvain`.
+
+    An ensemble of truncated Louvain runs weighs each edge by how often it joins nodes of one
+    community, from ``min_weight`` up; Louvain on these weights decides.
+
+    References
+    ----------
+    Poulin, Théberge (2018). Ensemble clustering for graphs. arXiv:1809.05578.
+    """
+    built = _undirected(graph, weight, "ECG")
+    with translated_errors(graph, "ECG"):
+        result = built.library.ecg(
+            **built.given,
+            random_state=seed,
+            min_weight=min_weight,
+            ensemble_size=ensemble_size,
+            max_level=max_level,
+            threshold=threshold,
+            resolution=resolution,
+            do_expensive_check=False,
+        )
+    return _communities(built, result, "ecg")
+
+
+def spectral_modularity(
+    graph: NeuronGraph,
+    n_clusters: int,
+    weight: Weight = "magnitude",
+    *,
+    n_eigenvectors: int = 2,
+    seed: int | None = None,
+) -> NodeValues:
+    """Return ``n_clusters`` clusters from the modularity matrix's eigenvectors, by cuGraph.
+
+    Otherwise as `louvain`; for graphs of fewer than 2**30 edges.
+
+    References
+    ----------
+    Newman (2006). Modularity and community structure in networks. PNAS 103(23).
+    """
+    if n_clusters < 2 or not 1 <= n_eigenvectors <= n_clusters:
+        raise SelectionError(
+            "Give n_clusters of at least 2 and n_eigenvectors from 1 to n_clusters, not "
+            f"{n_clusters} and {n_eigenvectors}."
+        )
+    what = "Spectral modularity"
+    if 2 * graph.n_edges >= 2**31 or graph.n_nodes >= 2**31:
+        raise GraphTooLargeError(
+            f"cuGraph's spectral clustering takes fewer than 2**30 edges; '{graph.name}' has "
+            f"{graph.n_edges:,}. Take a part of the graph, or gpugraph.louvain or leiden."
+        )
+    built = _undirected(graph, weight, what)
+    with translated_errors(graph, what):
+        vertices, clusters = built.library.spectral_modularity_maximization(
+            **built.given,
+            num_clusters=n_clusters,
+            num_eigen_vects=n_eigenvectors,
+            evs_tolerance=1e-5,
+            evs_max_iter=100,
+            kmean_tolerance=1e-5,
+            kmean_max_iter=100,
+            do_expensive_check=False,
+            random_state=seed,
+        )
+    return built.node_values(vertices, clusters, "spectral_modularity")
+
+
+def _undirected(graph: NeuronGraph, weight: Weight, what: str) -> DeviceGraph:
+    """Build the undirected graph of communities, whose weights must be of at least 0."""
+    require_non_negative(graph, weight, what)
+    if not graph.n_edges:
+        raise UndefinedMeasureError(f"{what} finds no communities without edges.")
+    return device_graph(graph, weight, graph.weight_dtype, what, undirected=True)
+
+
+def _communities(built: DeviceGraph, result: tuple[Array, Array, float], name: str) -> Communities:
+    vertices, labels, modularity = result
+    found = Communities(built.graph, built.by_id(vertices, labels), name)
+    found.modularity = float(modularity)
+    return found
+
+
+def _distances(
+    built: DeviceGraph, vertices: Array, distances: Array, predecessors: Array
+) -> Distances:
+    found = Distances(built.graph, built.by_id(vertices, distances), "distance")
+    found.predecessors = built.node_values(vertices, predecessors, "predecessor")
+    return found
+
+
+def _vertices(built: DeviceGraph, nodes: Sequence[int] | None) -> Array | None:
+    """Return node ids as cuGraph takes them."""
+    return None if nodes is None else built.xp.asarray(np.asarray(nodes, built.ids))
+
+
+def _counts_need_int64(graph: NeuronGraph) -> bool:
+    """Tell whether numbers of paths may outgrow int32, in which cuGraph counts them.
+
+    Raises
+    ------
+    RangeError
+        If they may outgrow int64.
+    """
+    from gpugraph.algorithms.katz import katz_centrality as walks
+
+    # Walks of any length from any node: no fewer than the shortest paths from one.
+    counts = walks(graph, alpha=1.0, normalized=False, device="cpu").log10()
+    most = float(np.asarray(counts).max(initial=0.0))
+    if most >= log10(2**63):
+        raise RangeError(
+            f"'{graph.name}' has about 10^{most:.0f} paths to one node; cuGraph counts them in "
+            "int64 and would overflow unnoticed. Choose engine='sweep', or a part of the graph."
+        )
+    return most >= log10(2**31)
