@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,8 +33,10 @@ def for_each(function: Callable[[Part], None], parts: Sequence[Part]) -> None:
         for part in parts:
             function(part)
         return
+    # Each part in its own copy of the context: where numpy keeps what it may warn of.
+    contexts = [copy_context() for _ in parts]
     with _blas().limit(limits=1, user_api="blas"):
-        for _ in _pool().map(function, parts):
+        for _ in _pool().map(lambda context, part: context.run(function, part), contexts, parts):
             pass  # raises what a part raised
 
 

@@ -48,3 +48,13 @@ def test_one_part_stays_on_its_thread(cores):
 
 def test_there_is_a_core():
     assert parallel.n_cores() >= 1
+
+
+def test_what_numpy_may_warn_of_is_as_around_it(cores):
+    def subtract(part):
+        np.subtract(np.full(2, np.inf), np.inf)
+
+    with np.errstate(invalid="ignore"):
+        parallel.for_each(subtract, [0, 1, 2])
+    with np.errstate(invalid="raise"), pytest.raises(FloatingPointError, match="invalid"):
+        parallel.for_each(subtract, [0, 1, 2])
