@@ -38,7 +38,7 @@ def given(graph: NeuronGraph, inputs: Any) -> NeuronGraph:
                 f"For this input, activations of population '{name}' of '{graph.name}' are NaN or "
                 "infinite, and so would be the weights out of it. Pass finite, smaller inputs."
             )
-    return NeuronGraph(
+    found = NeuronGraph(
         name=f"{graph.name} given an input",
         populations=graph.populations,
         projections=[
@@ -46,3 +46,5 @@ def given(graph: NeuronGraph, inputs: Any) -> NeuronGraph:
         ],
         tensors=graph.tensors,
     )
+    found.inputs, found.outputs = graph.inputs, graph.outputs
+    return found

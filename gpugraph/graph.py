@@ -87,7 +87,8 @@ class NeuronGraph:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the Keras model behind: a copy, here or on a worker, makes edges and readings."""
-        return {**self.__dict__, "topology": None}
+        ends = {"inputs": self.inputs, "outputs": self.outputs}
+        return {**self.__dict__, "topology": None, **ends}
 
     def __repr__(self) -> str:
         return (

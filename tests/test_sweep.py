@@ -1,5 +1,7 @@
 """Sweeps: the order of visits, what they are given, and how long it lives."""
 
+import copy
+import pickle
 import weakref
 
 import keras
@@ -11,7 +13,7 @@ from keras import layers
 import gpugraph as gg
 from gpugraph.sweep import sweep
 from tests.algorithms.graphs import adjacency, graph_of, ladder, single_node, without_edges
-from tests.models import EVERY_KIND, several_outputs, shared_layer, u_net
+from tests.models import EVERY_KIND, auxiliary, several_outputs, shared_layer, u_net
 from tests.strategies import any_graph, graphs_of_models
 
 ways = pytest.mark.parametrize("backward", [False, True])
@@ -161,3 +163,22 @@ def test_projections_by_their_ends(kind):
     for found, end in ((graph.projections_into, "target"), (graph.projections_from, "source")):
         for name, projections in found.items():
             assert projections == [p for p in graph.projections if getattr(p, end).name == name]
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda graph: pickle.loads(pickle.dumps(graph)),
+    "given": lambda graph: graph.given([np.ones((1, *p.shape)) for p in graph.inputs]),
+}
+
+
+@pytest.mark.parametrize("kind", [several_outputs, auxiliary, shared_layer])
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copies_start_and_end_where_their_model_does(kind, copied):
+    graph = gg.from_keras(kind())
+    again = copied(graph)
+    assert again.topology is None
+    assert names(again.inputs) == names(graph.inputs)
+    assert names(again.outputs) == names(graph.outputs)
+    assert all(again.populations[p.name] is p for p in (*again.inputs, *again.outputs))
