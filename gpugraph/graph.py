@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
     import cudf
     import cugraph
+    import dask.dataframe as dd
     import networkx as nx
     from scipy import sparse
     from scipy.sparse.linalg import LinearOperator
 
+    from gpugraph.engines.dask.cluster import Cluster
     from gpugraph.evaluate import Verification
     from gpugraph.subgraph import Nodes
     from gpugraph.summary import Summary
@@ -477,6 +479,60 @@ class NeuronGraph:
 
         return to_nx_cugraph(self, weight)
 
+    def to_dask(
+        self,
+        partition_edges: int | None = None,
+        *,
+        backend: Literal["pandas", "cudf"] = "pandas",
+        columns: Sequence[str] = ("src", "dst", "weight"),
+        weight: Weight = "weight",
+        cluster: Cluster = None,
+    ) -> dd.DataFrame:
+        """Return all edges as a Dask DataFrame whose partitions the workers make, when asked.
+
+        Row ``e`` of the index is edge ``e`` in the order of `edges`. Only weights travel to the
+        workers, once; see docs/distributed.md.
+
+        Parameters
+        ----------
+        partition_edges : int, optional
+            Rows of every partition but the last. By default 2**24 (200 MB), for cuDF 2**26.
+        backend : {"pandas", "cudf"}
+            What partitions are; "cudf" is made on the workers' GPUs, and needs one here too.
+        columns : sequence of str
+            Among ``src``, ``dst``, ``weight``, ``kind`` (categorical), ``parameter`` and ``tap``,
+            as in `write_parquet`.
+        weight : {"weight", "magnitude", "positive", "negative", None}
+            View of each edge's weight; None: all are 1.
+        cluster : str, Dask cluster or distributed.Client, optional
+            A scheduler's address, say. The connection stays open and becomes Dask's default. By
+            default the cluster that Dask is connected to, else this process.
+
+        Raises
+        ------
+        MissingDependencyError
+            If Dask or cuDF is not installed.
+        DeviceError
+            If no scheduler answers, or there is no GPU for cuDF.
+        SelectionError
+            If an argument means nothing.
+
+        Examples
+        --------
+        >>> edges = graph.to_dask(cluster="tcp://host:8786")  # doctest: +SKIP
+        >>> edges.groupby("dst").weight.sum().compute()  # doctest: +SKIP
+        """
+        from gpugraph.engines.dask.frame import to_dask
+
+        return to_dask(
+            self,
+            partition_edges,
+            backend=backend,
+            columns=columns,
+            weight=weight,
+            cluster=cluster,
+        )
+
     def write_graphml(
         self,
         path: str | PathLike[str],
@@ -515,14 +571,35 @@ class NeuronGraph:
         overwrite: bool = False,
         parameters: bool = False,
         progress: Progress = no_progress,
+        cluster: Cluster = None,
     ) -> None:
         """Write a folder of Parquet files: ``nodes.parquet`` and ``edges/part-*.parquet``.
 
-        Parameters and errors as in `write_graphml`.
+        Parameters and errors as in `write_graphml`, and:
+
+        Parameters
+        ----------
+        cluster : str, Dask cluster or distributed.Client, optional
+            Whose workers write the edges, such as ``"tcp://host:8786"``; the folder must be one
+            that all of them and this machine share. By default this machine's cores.
+
+        Raises
+        ------
+        MissingDependencyError
+            If a cluster is given and Dask is not installed.
+        DeviceError
+            If no scheduler answers, or workers keep dying.
         """
         from gpugraph.export.parquet import write_parquet
 
-        write_parquet(self, folder, overwrite=overwrite, parameters=parameters, progress=progress)
+        write_parquet(
+            self,
+            folder,
+            overwrite=overwrite,
+            parameters=parameters,
+            progress=progress,
+            cluster=cluster,
+        )
 
     def write_csv(
         self,

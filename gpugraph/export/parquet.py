@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,9 +23,11 @@ from gpugraph.export.tables import (
     value_batches,
     value_schema,
 )
+from gpugraph.partition import Range, cut
 from gpugraph.projection import Projection
 
 if TYPE_CHECKING:
+    from gpugraph.engines.dask.cluster import Cluster
     from gpugraph.graph import NeuronGraph
     from gpugraph.node_values import NodeValues
 
@@ -40,8 +44,6 @@ OPTIONS: dict[str, Any] = {
     "column_encoding": dict.fromkeys(("src", "dst", "parameter", "tap"), "DELTA_BINARY_PACKED"),
 }
 
-Part = list[tuple[Projection, int, int]]  # ranges of projections' edges
-
 
 def write_parquet(
     graph: NeuronGraph,
@@ -50,6 +52,7 @@ def write_parquet(
     overwrite: bool = False,
     parameters: bool = False,
     progress: Progress = no_progress,
+    cluster: Cluster = None,
 ) -> None:
     """Write nodes and edges as Parquet; see `NeuronGraph.write_parquet`.
 
@@ -57,30 +60,51 @@ def write_parquet(
     """
     least = int(graph.n_edges * LEAST_BYTES_PER_EDGE)
     schema = edge_schema(graph, parameters)
-    turn = Lock()
-
-    def report(n_edges: int) -> None:
-        with turn:
-            progress(n_edges)
-
+    parts = cut(graph, PART_EDGES)
     ours = {"nodes.parquet", "edges"}
     with new_folder(folder, overwrite=overwrite, least_bytes=least, contents=ours) as to:
         with pq.ParquetWriter(to / "nodes.parquet", node_schema(graph)) as nodes:
             for batch in node_batches(graph):
                 nodes.write_batch(batch)
         (to / "edges").mkdir()
-        threads = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
-        try:
-            written = [
-                threads.submit(
-                    _write_part, graph, part, to / "edges" / f"part-{i:05}.parquet", schema, report
-                )
-                for i, part in enumerate(_parts(graph))
-            ]
-            for part_written in written:
-                part_written.result()
-        finally:
-            threads.shutdown(cancel_futures=True)
+        paths = [to / "edges" / f"part-{i:05}.parquet" for i in range(len(parts))]
+        if cluster is None:
+            _write_parts(graph, list(zip(parts, paths, strict=True)), schema, progress)
+        else:
+            from gpugraph.engines.dask.parquet import write_parts
+
+            write_parts(graph, list(zip(parts, paths, strict=True)), schema, cluster, progress)
+
+
+def _write_parts(
+    graph: NeuronGraph,
+    parts: Sequence[tuple[Sequence[Range], Path]],
+    schema: pa.Schema,
+    progress: Progress,
+) -> None:
+    """Write parts of the edges as one file each, on all cores."""
+    turn = Lock()
+
+    def report(n_edges: int) -> None:
+        with turn:
+            progress(n_edges)
+
+    threads = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1))
+    try:
+        written = [
+            threads.submit(
+                write_part,
+                [(graph.projections[i], start, stop) for i, start, stop in part],
+                path,
+                schema,
+                report,
+            )
+            for part, path in parts
+        ]
+        for part_written in written:
+            part_written.result()
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def write_values(
@@ -95,31 +119,15 @@ def write_values(
             writer.write_batch(batch)
 
 
-def _parts(graph: NeuronGraph) -> list[Part]:
-    """Cut all edges, in their order, into parts of `PART_EDGES`; at least one."""
-    parts: list[Part] = [[]]
-    room = PART_EDGES
-    for projection in graph.projections:
-        start = 0
-        while start < projection.n_edges:
-            if not room:
-                parts.append([])
-                room = PART_EDGES
-            stop = min(start + room, projection.n_edges)
-            parts[-1].append((projection, start, stop))
-            room -= stop - start
-            start = stop
-    return parts
-
-
-def _write_part(
-    graph: NeuronGraph, part: Part, path: Path, schema: pa.Schema, report: Progress
+def write_part(
+    ranges: Sequence[tuple[Projection, int, int]], path: Path, schema: pa.Schema, report: Progress
 ) -> None:
     """Write one part, in row groups of about `ROW_GROUP_EDGES` however small projections are."""
+    ids = np.dtype(schema.field("src").type.to_pandas_dtype())
     encoding = {k: v for k, v in OPTIONS["column_encoding"].items() if k in schema.names}
     with pq.ParquetWriter(path, schema, **{**OPTIONS, "column_encoding": encoding}) as writer:
         batches: list[pa.RecordBatch] = []
-        for edges in chunks(part, ROW_GROUP_EDGES, graph.index_dtype):
+        for edges in chunks(ranges, ROW_GROUP_EDGES, ids):
             batches.append(edge_batch(edges, schema))
             if sum(map(len, batches)) >= ROW_GROUP_EDGES:
                 _write_group(writer, batches, report)
