@@ -235,9 +235,10 @@ def weakly_connected_components(graph: NeuronGraph) -> NodeValues:
             do_expensive_check=False,
         )
         _, group = xp.unique(built.by_id(vertices, labels), return_inverse=True)
-        smallest = xp.full(graph.n_nodes, graph.n_nodes, np.int64)
-        xp.minimum.at(smallest, group, xp.arange(graph.n_nodes, dtype=np.int64))
-    return NodeValues(graph, smallest[group], "weakly_connected_component")
+        # CuPy has this minimum of floats; they hold ids exactly.
+        smallest = xp.full(graph.n_nodes, np.inf)
+        xp.minimum.at(smallest, group, xp.arange(graph.n_nodes, dtype=np.float64))
+    return NodeValues(graph, smallest[group].astype(np.int64), "weakly_connected_component")
 
 
 # Measures that cuGraph alone has

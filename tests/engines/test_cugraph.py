@@ -1,0 +1,449 @@
+"""The cuGraph engine against stand-ins for RAPIDS that bind calls to the real signatures.
+
+They compute with networkx from what the engine hands them: wrong columns, orientation, ids or
+order of results show. Nothing here has run on a GPU.
+"""
+
+import sys
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import gpugraph as gg
+from gpugraph import arrays, doctor
+from gpugraph.edge_maker import EdgeMaker
+from gpugraph.engines import cugraph, cugraph_export, cugraph_graph
+from gpugraph.shortest_paths import pivots
+from tests.algorithms.graphs import (
+    graph_of,
+    ladder,
+    layered,
+    of_edges,
+    two_branches,
+    with_dead_channels,
+    with_nan,
+    without_edges,
+)
+from tests.contracts import fakes
+from tests.models import cnn
+
+# A triangle, a tail, a parallel edge, and a node that nothing joins.
+EDGES = [(0, 1, 2.0), (0, 2, 1.0), (1, 2, 0.5), (2, 3, 1.0), (2, 3, 0.25), (1, 4, 0.125)]
+
+
+def drawn():
+    return of_edges(EDGES, [1, 1, 1, 1, 2])
+
+
+@pytest.fixture
+def rapids(monkeypatch):
+    """Stand-ins in the place of CuPy and RAPIDS; returns pylibcugraph's."""
+    return _install(monkeypatch)
+
+
+def _install(monkeypatch, **device):
+    library = fakes.Pylibcugraph()
+    modules = {
+        "cupy": fakes.cupy(**device),
+        "pylibcugraph": library,
+        "cudf": fakes.cudf(),
+        "cugraph": fakes.cugraph(),
+        "nx_cugraph": fakes.nx_cugraph(),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(
+        cugraph_graph, "edge_maker", lambda projection, ids, xp: EdgeMaker(projection, ids)
+    )
+    return library
+
+
+@pytest.fixture(autouse=True)
+def _look_for_cupy_anew():
+    for module in (arrays, doctor):
+        module._cupy.cache_clear()
+    yield
+    for module in (arrays, doctor):
+        module._cupy.cache_clear()
+
+
+def test_the_contract_binds_as_the_real_functions_do():
+    with pytest.raises(TypeError, match=r"pylibcugraph\.core_number: .*unexpected.* 'degrees'"):
+        fakes.bound("pylibcugraph.core_number", (1, 2, 3, 4), {"degrees": 3})
+
+
+GRAPHS = [drawn, with_dead_channels, two_branches, lambda: graph_of(cnn)]
+
+
+@pytest.mark.parametrize("build", GRAPHS)
+@pytest.mark.parametrize("weight", ["magnitude", "positive", None])
+def test_pagerank(rapids, build, weight):
+    graph = build()
+    expected = gg.pagerank(graph, weight=weight, device="cpu")
+    got = gg.pagerank(graph, weight=weight, engine="cugraph")
+    np.testing.assert_allclose(got, expected, rtol=1e-8)
+    assert got.name == "pagerank"
+
+
+def test_pagerank_with_personalization(rapids):
+    graph = drawn()
+    start = {1: 3.0, 4: 1.0}
+    got = gg.pagerank(graph, personalization=start, engine="cugraph")
+    expected = gg.pagerank(graph, personalization=start, device="cpu")
+    np.testing.assert_allclose(got, expected, rtol=1e-8)
+
+
+def test_pagerank_takes_float32(rapids):
+    gg.pagerank(drawn(), dtype=np.float32, weight=None, engine="cugraph")
+    assert rapids.last("SGGraph")["weight_array"] is None
+    assert rapids.last("pagerank")["epsilon"] == 1e-6
+
+
+def test_pagerank_refuses_dangling(rapids):
+    with pytest.raises(gg.SelectionError, match=r"dangling.*engine='sweep'"):
+        gg.pagerank(drawn(), dangling={0: 1}, engine="cugraph")
+
+
+def test_pagerank_that_does_not_converge(rapids, monkeypatch):
+    monkeypatch.setattr(fakes._Answers, "pagerank", lambda built, given: (None, None, False))
+    with pytest.raises(gg.ConvergenceError, match=r"1000 iterations.*engine='sweep'"):
+        gg.pagerank(drawn(), engine="cugraph")
+
+
+@pytest.mark.parametrize("build", GRAPHS)
+@pytest.mark.parametrize("normalized", [True, False])
+def test_katz(rapids, build, normalized):
+    graph = build()
+    options = {"alpha": 0.3, "beta": 0.7, "weight": "weight", "normalized": normalized}
+    expected = gg.katz_centrality(graph, device="cpu", **options)
+    got = gg.katz_centrality(graph, engine="cugraph", **options)
+    np.testing.assert_allclose(got, expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("options", [{"beta": {0: 1.0}}, {"alpha": -0.1}, {"alpha": 2.0}])
+def test_katz_refuses_what_cugraph_would_not_do(rapids, options):
+    with pytest.raises(gg.SelectionError, match="engine='sweep'"):
+        gg.katz_centrality(drawn(), engine="cugraph", **options)
+
+
+def test_hits(rapids):
+    graph = with_dead_channels()
+    hubs, authorities = cugraph.hits(graph, True, np.dtype(np.float64))
+    matrix = graph.to_scipy(None).toarray()
+    expected = nx.hits(nx.DiGraph(matrix), max_iter=10_000, tol=1e-12)
+    for got, values in zip((hubs, authorities), expected, strict=True):
+        np.testing.assert_allclose(got, [values[i] for i in range(graph.n_nodes)], atol=1e-9)
+
+
+@pytest.mark.parametrize("build", [with_dead_channels, two_branches])
+@pytest.mark.parametrize("endpoints", [True, False])
+def test_betweenness(rapids, build, endpoints):
+    graph = build()
+    got = gg.betweenness_centrality(graph, endpoints=endpoints, engine="cugraph")
+    expected = gg.betweenness_centrality(graph, endpoints=endpoints, device="cpu")
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-15)
+    assert rapids.last("betweenness_centrality")["k"] is None
+
+
+def test_betweenness_from_the_same_sources_as_the_sweeps(rapids):
+    gg.betweenness_centrality(drawn(), k=3, seed=1, engine="cugraph")
+    nodes = pivots(drawn(), 3, None, 1)
+    np.testing.assert_array_equal(rapids.last("betweenness_centrality")["k"], nodes)
+
+
+def test_paths_beyond_int32_are_counted_in_int64(rapids):
+    gg.betweenness_centrality(ladder(33, 2), engine="cugraph")
+    assert rapids.last("SGGraph")["src_or_offset_array"].dtype == np.int64
+    gg.betweenness_centrality(ladder(20, 2), engine="cugraph")
+    assert rapids.last("SGGraph")["src_or_offset_array"].dtype == np.int32
+
+
+def test_paths_beyond_int64_are_refused(rapids):
+    with pytest.raises(gg.RangeError, match=r"10\^\d+ paths.*engine='sweep'"):
+        gg.betweenness_centrality(ladder(70, 2), engine="cugraph")
+
+
+def test_edge_betweenness_is_in_the_order_of_the_edges(rapids):
+    graph = with_dead_channels()
+    expected = np.asarray(gg.edge_betweenness_centrality(graph, device="cpu"))
+    np.testing.assert_allclose(cugraph.edge_betweenness_centrality(graph), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("build", [*GRAPHS, without_edges])
+def test_weak_components(rapids, build):
+    graph = build()
+    expected = gg.weakly_connected_components(graph, device="cpu")
+    assert cugraph.weakly_connected_components(graph) == expected
+
+
+def test_bfs(rapids):
+    found = cugraph.bfs(drawn(), 0)
+    np.testing.assert_array_equal(found, [0, 1, 1, 2, 2, np.inf])
+    np.testing.assert_array_equal(found.predecessors, [-1, 0, 0, 2, 1, -1])
+    assert cugraph.bfs(drawn(), 0, depth_limit=1)[3] == np.inf
+    np.testing.assert_array_equal(cugraph.bfs(drawn(), [3, 4]), [np.inf] * 3 + [0, 0, np.inf])
+
+
+def test_bfs_refuses_what_is_not_there(rapids):
+    with pytest.raises(gg.SelectionError, match="no node 99"):
+        cugraph.bfs(drawn(), 99)
+    with pytest.raises(gg.SelectionError, match="depth_limit"):
+        cugraph.bfs(drawn(), 0, depth_limit=0)
+
+
+def test_sssp_by_inverse_weights(rapids):
+    found = cugraph.sssp(drawn(), 0, "inverse")
+    np.testing.assert_allclose(found, [0, 0.5, 1, 2, 8.5, np.inf])
+    np.testing.assert_array_equal(found.predecessors, [-1, 0, 0, 2, 1, -1])
+
+
+def test_sssp_by_weights(rapids):
+    np.testing.assert_allclose(cugraph.sssp(drawn(), 0, "weight"), [0, 2, 1, 1.25, 2.125, np.inf])
+
+
+def test_sssp_by_negative_logarithms_finds_the_strongest_path(rapids):
+    graph = of_edges([(0, 1, 0.5), (1, 2, 0.5), (0, 2, 0.125), (2, 3, 1.0), (1, 4, 0.0)])
+    found = np.exp(-np.asarray(cugraph.sssp(graph, 0, "negative_log")))
+    np.testing.assert_allclose(found, [1, 0.5, 0.25, 0.25, 0])
+    with pytest.raises(gg.SelectionError, match=r"at most 1.*largest is 2"):
+        cugraph.sssp(drawn(), 0, "negative_log")
+
+
+def test_sssp_wants_a_rule_and_a_node(rapids):
+    with pytest.raises(gg.SelectionError, match=r"rule 'length'.*'inverse', 'negative_log'"):
+        cugraph.sssp(drawn(), 0, "length")
+    with pytest.raises(TypeError, match="length"):
+        cugraph.sssp(drawn(), 0)
+    with pytest.raises(gg.SelectionError, match="no node 99"):
+        cugraph.sssp(drawn(), 99, "inverse")
+
+
+def test_cores_and_triangles(rapids):
+    np.testing.assert_array_equal(cugraph.core_number(drawn()), [2, 2, 2, 1, 1, 0])
+    np.testing.assert_array_equal(cugraph.k_core(drawn(), 2), [1, 1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(cugraph.triangle_count(drawn()), [1, 1, 1, 0, 0, 0])
+    assert rapids.last("SGGraph")["drop_multi_edges"]
+
+
+@pytest.mark.parametrize("name", ["louvain", "leiden", "ecg"])
+def test_communities(rapids, name):
+    graph = two_branches()
+    found = getattr(cugraph, name)(graph, resolution=1.0)
+    labels = np.asarray(found)
+    parts = [set(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)]
+    undirected = nx.Graph(nx.DiGraph(graph.to_scipy("magnitude")))
+    assert found.modularity == pytest.approx(nx.community.modularity(undirected, parts), rel=1e-5)
+    assert found.name == name
+
+
+def test_parallel_edges_add_up_in_communities(rapids):
+    cugraph.louvain(drawn())
+    given = rapids.last("SGGraph")
+    edges = zip(given["src_or_offset_array"], given["dst_or_index_array"], strict=True)
+    weights = dict(zip([tuple(map(int, e)) for e in edges], given["weight_array"], strict=True))
+    assert weights[2, 3] == 1.25
+    assert len(weights) == 5
+
+
+def test_a_seed_is_passed_on(rapids):
+    cugraph.leiden(two_branches(), seed=7)
+    assert rapids.last("leiden")["random_state"] == 7
+
+
+def test_spectral_modularity(rapids):
+    found = cugraph.spectral_modularity(two_branches(), 3, n_eigenvectors=3)
+    np.testing.assert_array_equal(found, np.arange(len(found)) % 3)
+    with pytest.raises(gg.SelectionError, match="n_clusters of at least 2"):
+        cugraph.spectral_modularity(two_branches(), 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: gg.pagerank(g, weight="weight", engine="cugraph"),
+        lambda g: cugraph.louvain(g, "weight"),
+        lambda g: cugraph.leiden(g, "weight"),
+        lambda g: cugraph.ecg(g, "weight"),
+        lambda g: cugraph.spectral_modularity(g, 2, "weight"),
+        lambda g: cugraph.sssp(g, 0, "weight", "weight"),
+    ],
+)
+def test_signed_weights_never_reach_cugraph(rapids, call):
+    with pytest.raises(gg.SignedWeightsError, match="weight='magnitude'"):
+        call(two_branches())
+    assert rapids.calls == []
+
+
+def test_communities_need_edges(rapids):
+    with pytest.raises(gg.UndefinedMeasureError, match="without edges"):
+        cugraph.louvain(without_edges())
+
+
+def test_weights_that_are_no_numbers_are_refused(rapids):
+    with pytest.raises(gg.NonFiniteError, match="NaN or infinity"):
+        gg.pagerank(with_nan(), engine="cugraph")
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda: layered([3, 2]), False),
+        (lambda: graph_of(cnn), False),
+        (with_dead_channels, False),
+        (drawn, True),
+        (lambda: ladder(2, 2), True),
+    ],
+)
+def test_parallel_edges_are_known_without_making_edges(build, expected):
+    assert cugraph_graph.may_have_parallel_edges(build()) == expected
+
+
+# What does not fit
+
+
+def test_too_large_a_graph_is_refused_with_what_would_fit(monkeypatch):
+    _install(monkeypatch, free=10_000)
+    message = r"only 10 kB of GPU memory.*About \d+ edges would fit.*makes no edges"
+    with pytest.raises(gg.GraphTooLargeError, match=message):
+        gg.pagerank(layered([30, 30]), engine="cugraph")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("std::bad_alloc"),
+        RuntimeError("CUGRAPH_UNKNOWN_ERROR std::bad_alloc: out_of_memory: CUDA error"),
+    ],
+)
+def test_a_gpu_that_runs_out_of_memory(rapids, monkeypatch, error):
+    def fail(built, given):
+        raise error
+
+    monkeypatch.setattr(fakes._Answers, "louvain", fail)
+    with pytest.raises(gg.GraphTooLargeError, match=r"GPU ran out of memory in Louvain.*subgraph"):
+        cugraph.louvain(two_branches())
+
+
+def test_what_does_not_converge_in_cugraph(rapids, monkeypatch):
+    def fail(built, given):
+        raise RuntimeError("HITS failed to converge.")
+
+    monkeypatch.setattr(fakes._Answers, "hits", fail)
+    with pytest.raises(gg.ConvergenceError, match="HITS by cuGraph did not converge"):
+        cugraph.hits(drawn(), True, np.dtype(np.float64))
+
+
+def test_other_errors_of_cugraphs_are_passed_on(rapids, monkeypatch):
+    def fail(built, given):
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(fakes._Answers, "louvain", fail)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        cugraph.louvain(two_branches())
+
+
+def test_more_edges_than_int32_make_int64_ids(rapids, monkeypatch):
+    monkeypatch.setattr(cugraph_graph, "MOST_INT32_EDGES", 5)
+    gg.pagerank(drawn(), engine="cugraph")
+    given = rapids.last("SGGraph")
+    assert given["src_or_offset_array"].dtype == given["vertices_array"].dtype == np.int64
+
+
+def test_spectral_modularity_refuses_more_than_int32(rapids):
+    graph = drawn()
+    graph.__dict__["n_edges"] = 2**30
+    with pytest.raises(gg.GraphTooLargeError, match=r"fewer than 2\*\*30 edges"):
+        cugraph.spectral_modularity(graph, 2)
+
+
+def test_no_gpu(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(gg.DeviceError, match="CuPy is not installed"):
+        cugraph.louvain(drawn())
+
+
+def test_cupy_without_cugraph(rapids, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pylibcugraph", None)
+    message = r"Louvain needs pylibcugraph.*pip install 'gpugraph\[cuda1[23]\]'"
+    with pytest.raises(gg.MissingDependencyError, match=message):
+        cugraph.louvain(drawn())
+
+
+def test_a_measure_that_is_not_cugraphs():
+    from gpugraph.engines import is_networkx
+
+    with pytest.raises(gg.SelectionError, match="not from cuGraph"):
+        is_networkx("cugraph")
+    with pytest.raises(gg.SelectionError, match="no engine 'cuda'"):
+        is_networkx("cuda")
+
+
+# For others' use
+
+
+@pytest.mark.parametrize("rows", [1, 4, 6, 100])
+@pytest.mark.parametrize("weight", ["weight", "negative", None])
+def test_to_cudf_in_frames(rapids, rows, weight):
+    graph = two_branches()
+    frames = list(graph.to_cudf(weight, rows))
+    assert all(len(frame["src"]) <= rows for frame in frames)
+    assert list(frames[0]) == ["src", "dst", "weight"]
+    src, dst, weights = (
+        np.concatenate([frame[name] for frame in frames]) for name in ("src", "dst", "weight")
+    )
+    whole = graph.materialise("cpu")
+    np.testing.assert_array_equal(src, whole.src)
+    np.testing.assert_array_equal(dst, whole.dst)
+    expected = {
+        "weight": whole.weight,
+        "negative": np.maximum(-whole.weight, 0),
+        None: np.ones(len(src)),
+    }
+    np.testing.assert_array_equal(weights, expected[weight])
+
+
+@pytest.mark.parametrize("rows", [0, 2**31])
+def test_frames_beyond_cudfs_limit_are_refused_at_once(rapids, rows):
+    with pytest.raises(gg.SelectionError, match="from 1 to 2,147,483,647"):
+        two_branches().to_cudf(rows=rows)
+
+
+def test_to_cugraph(rapids):
+    graph = two_branches()
+    built = graph.to_cugraph("magnitude", store_transposed=True)
+    assert type(built).__name__ == "Graph"
+    assert built.made == {"directed": True}
+    assert not built.given["renumber"]
+    assert built.given["store_transposed"]
+    np.testing.assert_array_equal(built.given["vertices"], np.arange(graph.n_nodes))
+    frame, whole = built.given["input_df"], graph.materialise("cpu")
+    np.testing.assert_array_equal(frame["dst"], whole.dst)
+    np.testing.assert_array_equal(frame["weight"], np.abs(whole.weight))
+
+
+def test_to_cugraph_keeps_parallel_edges(rapids):
+    built = drawn().to_cugraph()
+    assert type(built).__name__ == "MultiGraph"
+    assert len(built.given["input_df"]["src"]) == 6
+
+
+def test_to_cugraph_refuses_more_than_a_frame_holds(rapids, monkeypatch):
+    monkeypatch.setattr(cugraph_export, "MOST_GRAPH_ROWS", 5)
+    with pytest.raises(gg.GraphTooLargeError, match=r"takes up to 5 edges.*engine='cugraph'"):
+        drawn().to_cugraph()
+
+
+def test_to_nx_cugraph_sums_parallel_edges(rapids):
+    given = drawn().to_nx_cugraph()
+    assert given["N"] == 6
+    assert given["src_indices"].dtype == np.int32
+    np.testing.assert_array_equal(given["src_indices"], [0, 0, 1, 1, 2])
+    np.testing.assert_array_equal(given["dst_indices"], [1, 2, 2, 4, 3])
+    np.testing.assert_array_equal(given["edge_values"]["weight"], [2, 1, 0.5, 0.125, 1.25])
+
+
+def test_to_nx_cugraph_refuses_ids_past_int32(rapids, monkeypatch):
+    monkeypatch.setattr(cugraph_export, "MOST_ROWS", 5)
+    with pytest.raises(gg.GraphTooLargeError, match=r"int32.*backend='gpugraph'"):
+        drawn().to_nx_cugraph()
