@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gpugraph as gg
+from tests.algorithms.graphs import layered
 from tests.export.graphs import everything
 
 pytestmark = pytest.mark.gpu
@@ -69,3 +70,49 @@ def test_too_large_a_graph_is_refused_before_it_is_made(cupy):
     graph = gg.from_keras("keras.applications:VGG16")
     with pytest.raises(gg.GraphTooLargeError, match="GPU memory"):
         graph.materialise("cuda")
+
+
+MEASURES = {
+    "pagerank": lambda graph, **on: gg.pagerank(graph, dangling={0: 1}, **on),
+    "pagerank32": lambda graph, **on: gg.pagerank(graph, dtype=np.float32, **on),
+    "katz": lambda graph, **on: gg.katz_centrality(graph, weight="weight", **on),
+    "betweenness": lambda graph, **on: gg.betweenness_centrality(graph, k=9, seed=0, **on),
+    "closeness": lambda graph, **on: gg.closeness_centrality(graph, k=9, seed=0, **on),
+    "harmonic": lambda graph, **on: gg.harmonic_centrality(graph, k=9, seed=0, **on),
+    "path_strength": lambda graph, **on: gg.path_strength(graph, **on),
+    "path_count": lambda graph, **on: gg.path_count(graph, **on),
+    "longest_path": lambda graph, **on: gg.longest_path_length(graph, **on),
+    "components": lambda graph, **on: gg.weakly_connected_components(graph, **on),
+}
+
+
+@pytest.mark.parametrize("part", [False, True])
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+def test_measures_equal_numpys(cupy, graph, measure, part):
+    graph = graph.threshold(0.2) if part else graph
+    got, expected = measure(graph, device="cuda"), measure(graph, device="cpu")
+    assert isinstance(got.array, cupy.ndarray)
+    tolerance = 1e-4 if got.array.dtype == np.float32 else 1e-7
+    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), tolerance, 1e-12)
+    assert got[3] == np.asarray(got)[3]
+    np.testing.assert_array_equal(got["dense"], np.asarray(got)[-4:])
+    assert len(got.top(5)) == got.to_arrow().slice(0, 5).num_rows
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [gg.edge_path_strength, lambda g, **on: gg.edge_betweenness_centrality(g, k=5, seed=0, **on)],
+)
+def test_measures_of_edges_equal_numpys(cupy, graph, measure):
+    got, expected = measure(graph, device="cuda"), measure(graph, device="cpu")
+    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), 1e-9, 1e-15)
+    projection = graph.projections[0]
+    expected = expected.per_parameter(projection)
+    np.testing.assert_allclose(got.per_parameter(projection), expected, 1e-9, 1e-15)
+
+
+def test_numbers_beyond_floats_equal_numpys(cupy):
+    graph = layered([3] * 80, 1e30)
+    for measure in (gg.path_strength, gg.path_count):
+        got, expected = measure(graph, device="cuda"), measure(graph, device="cpu")
+        np.testing.assert_allclose(got.log10(), expected.log10(), 1e-12)
