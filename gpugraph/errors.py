@@ -43,6 +43,10 @@ class MeasureError(GpugraphError, RuntimeError):
     """A measure failed during training, or gave what cannot be recorded."""
 
 
+class ConvergenceError(GpugraphError, ArithmeticError):
+    """An iteration did not come as close to the answer as was asked for."""
+
+
 class RangeError(GpugraphError, OverflowError):
     """Values lie beyond the range of float64."""
 
