@@ -33,7 +33,21 @@ if TYPE_CHECKING:
     from gpugraph.convert import from_keras
     from gpugraph.edge_values import EdgeValues
     from gpugraph.edges import Edges
+    from gpugraph.engines.cugraph import (
+        Communities,
+        Distances,
+        bfs,
+        core_number,
+        ecg,
+        k_core,
+        leiden,
+        louvain,
+        spectral_modularity,
+        sssp,
+        triangle_count,
+    )
     from gpugraph.errors import (
+        ConvergenceError,
         DeviceError,
         GpugraphError,
         GraphTooLargeError,
@@ -87,7 +101,21 @@ _HOMES = {
     "convert": ["from_keras"],
     "edge_values": ["EdgeValues"],
     "edges": ["Edges"],
+    "engines.cugraph": [
+        "Communities",
+        "Distances",
+        "bfs",
+        "core_number",
+        "ecg",
+        "k_core",
+        "leiden",
+        "louvain",
+        "spectral_modularity",
+        "sssp",
+        "triangle_count",
+    ],
     "errors": [
+        "ConvergenceError",
         "DeviceError",
         "GpugraphError",
         "GraphTooLargeError",
