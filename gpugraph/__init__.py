@@ -21,12 +21,20 @@ if TYPE_CHECKING:
         out_degree_centrality,
         out_strength,
     )
+    from gpugraph.algorithms.eigenvector import eigenvector_centrality
+    from gpugraph.algorithms.hits import hits
     from gpugraph.algorithms.katz import katz_centrality
+    from gpugraph.algorithms.layer_statistics import (
+        LayerStatistics,
+        ProjectionStatistics,
+        layer_statistics,
+    )
     from gpugraph.algorithms.longest_path import longest_path_length
     from gpugraph.algorithms.pagerank import pagerank
     from gpugraph.algorithms.path_count import path_count
     from gpugraph.algorithms.path_strength import edge_path_strength, path_strength
     from gpugraph.algorithms.reach import ancestors, descendants
+    from gpugraph.algorithms.singular_values import singular_values
     from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs, window
     from gpugraph.callback import GraphHistory
     from gpugraph.conversion import Conversion
@@ -89,11 +97,19 @@ _HOMES = {
         "out_degree_centrality",
         "out_strength",
     ],
+    "algorithms.eigenvector": ["eigenvector_centrality"],
+    "algorithms.hits": ["hits"],
     "algorithms.katz": ["katz_centrality"],
+    "algorithms.layer_statistics": [
+        "LayerStatistics",
+        "ProjectionStatistics",
+        "layer_statistics",
+    ],
     "algorithms.longest_path": ["longest_path_length"],
     "algorithms.path_count": ["path_count"],
     "algorithms.path_strength": ["edge_path_strength", "path_strength"],
     "algorithms.reach": ["ancestors", "descendants"],
+    "algorithms.singular_values": ["singular_values"],
     "algorithms.pagerank": ["pagerank"],
     "callback": ["GraphHistory"],
     "axes": ["Axis", "fan_in", "fan_out", "one_to_one", "pairs", "window"],

@@ -151,6 +151,8 @@ MEASURES = {
     for measure in (
         Measure("pagerank", "where a walk along the edges is found", view=View.MAGNITUDE),
         Measure("katz_centrality", "walks that arrive, fewer per edge", view=View.NONE),
+        Measure("hubs", "points to good authorities", View.MAGNITUDE, function="hits", part=0),
+        Measure("authorities", "good hubs point to it", View.MAGNITUDE, function="hits", part=1),
         Measure("betweenness_centrality", "shortest paths that lead through", by_sources=True),
         Measure("closeness_centrality", "how near the nodes that reach it are", by_sources=True),
         Measure("harmonic_centrality", "sum of 1 / distance from them", by_sources=True),

@@ -27,6 +27,7 @@ from gpugraph.algorithms import (
     longest_path,
     reach,
 )
+from gpugraph.algorithms.hits import hits as exact_hits
 from gpugraph.algorithms.pagerank import pagerank as exact_pagerank
 from gpugraph.edge_values import EdgeValues
 from gpugraph.engines.labelled_graph import LabelledGraph
@@ -161,6 +162,24 @@ def katz_centrality(
     view = _view(G, weight, default="weight")
     values = katz.katz_centrality(G, alpha, beta, normalized, view, dtype=dtype, device=device)
     return _per_node(G, values)
+
+
+@answers(worth_converting=True)
+def hits(
+    G: NeuronGraph,
+    max_iter: int = 100,
+    tol: float = 1.0e-8,
+    nstart: Any = None,
+    normalized: bool = True,
+    *,
+    device: Any = "auto",
+) -> tuple[PerNode, PerNode]:
+    """Return `gpugraph.hits`."""
+    if not G.n_nodes:
+        return {}, {}
+    view = _view(G, "weight", default="magnitude")
+    hubs, authorities = exact_hits(G, view, normalized, tol=tol, device=device)
+    return _per_node(G, hubs), _per_node(G, authorities)
 
 
 @answers(plain={"weight": HOPS_ONLY}, simple_graph=True, worth_converting=True)

@@ -25,6 +25,8 @@ DOCS: dict[str, str] = {
     "pagerank": f"{EXACT} Of a model's graph, whose weights are signed, the default "
     "`weight='weight'` means `'magnitude'`; 'positive' and 'negative' are views too.",
     "katz_centrality": f"{EXACT} Any alpha will do.",
+    "hits": "By Lanczos, in the one block of layers that has hubs and authorities; weights as in "
+    "`pagerank`. Where several are equal, the answer is one of many, as networkx's is.",
     "betweenness_centrality": f"{HOPS} The nodes drawn for `k` are those that networkx draws.",
     "edge_betweenness_centrality": f"{HOPS} Of a model's graph: EdgeValues, read by `items()`.",
     "closeness_centrality": HOPS,
@@ -69,6 +71,7 @@ DOCS: dict[str, str] = {
 EXTRA: dict[str, dict[str, str]] = {
     "pagerank": PARAMETERS,
     "katz_centrality": PARAMETERS,
+    "hits": ON_DEVICE,
     "betweenness_centrality": ON_DEVICE,
     "edge_betweenness_centrality": ON_DEVICE,
     "closeness_centrality": ON_DEVICE,

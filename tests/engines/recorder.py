@@ -14,6 +14,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import networkx as nx
+import numpy as np
 import pytest
 from networkx.utils.backends import _registered_algorithms
 
@@ -101,6 +102,8 @@ def call_again(name, args, kwargs):
     graph = acyclic(args[0])
     if Backend().can_run(name, (graph, *args[1:]), kwargs) is not True:
         return
+    if name == "hits" and not has_one_leading_vector(graph):
+        return  # networkx's answer is one of many
     with nx.config(backend_priority=[], warnings_to_ignore={"cache"}):
         try:
             theirs = outcome(name, graph, args, kwargs, "networkx")
@@ -110,6 +113,12 @@ def call_again(name, args, kwargs):
     again[name] += 1
     if not is_close(ours, theirs):
         differing.append(f"{now['test']} {name}{args[1:]}{kwargs}: {ours} instead of {theirs}")
+
+
+def has_one_leading_vector(graph):
+    """Tell whether the adjacency matrix has one largest singular value."""
+    values = np.linalg.svd(nx.to_numpy_array(graph), compute_uv=False)
+    return len(values) > 1 and values[0] > 1.001 * values[1]
 
 
 def acyclic(graph):

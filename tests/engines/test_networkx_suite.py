@@ -50,6 +50,7 @@ PASSED, HELPED, ANSWERED = 570, 80, 500
 PER_MEASURE = {
     "pagerank": 15,
     "katz_centrality": 15,
+    "hits": 1,
     "betweenness_centrality": 20,
     "edge_betweenness_centrality": 8,
     "closeness_centrality": 10,
