@@ -146,18 +146,25 @@ def katz_centrality(
     return NodeValues(graph, result, "katz_centrality")
 
 
-def hits(graph: NeuronGraph, normalized: bool, dtype: np.dtype) -> tuple[NodeValues, NodeValues]:
+def hits(
+    graph: NeuronGraph, weight: Weight = None, normalized: bool = True
+) -> tuple[NodeValues, NodeValues]:
     """Return hubs and authorities by cuGraph, which counts edges alike whatever their weight."""
+    if weight is not None or not normalized:
+        raise SelectionError(
+            "cuGraph's HITS does not read weights, and scales its results: choose weight=None and "
+            "normalized=True, or engine='sweep'."
+        )
     what = "HITS by cuGraph"
-    built = device_graph(graph, None, dtype, what, transposed=True)
+    built = device_graph(graph, None, FLOAT64, what, transposed=True)
     with translated_errors(graph, what):
         vertices, hubs, authorities = built.library.hits(
             **built.given,
-            tol=1e-12 if dtype == FLOAT64 else 1e-6,
+            tol=1e-12,
             max_iter=MOST_ITERATIONS,
             initial_hubs_guess_vertices=None,
             initial_hubs_guess_values=None,
-            normalized=normalized,
+            normalized=True,
             do_expensive_check=False,
         )
     return (

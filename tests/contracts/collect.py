@@ -175,7 +175,7 @@ def _without_types(given: str) -> str:
 
 
 def collect(places: list[Path]) -> dict:
-    """Return versions and signatures of all that is wanted."""
+    """Return versions and signatures of all that is wanted and found."""
     texts, versions = {}, {}
     for path, text in sources(places):
         if path.endswith(("METADATA", "PKG-INFO")):
@@ -188,6 +188,7 @@ def collect(places: list[Path]) -> dict:
     signatures = {
         called: f"({parameters(texts[path], name)})"
         for called, (path, name) in sorted(WANTED.items())
+        if path in texts
     }
     owners = {called.partition(".")[0].replace("_", "-") for called in signatures}
     return {
@@ -198,5 +199,8 @@ def collect(places: list[Path]) -> dict:
 
 if __name__ == "__main__":
     document = collect([Path(place) for place in sys.argv[1:]])
+    missing = sorted(WANTED.keys() - document["signatures"].keys())
+    if missing:
+        sys.exit(f"No source found of {', '.join(missing)}.")
     OUTPUT.write_text(json.dumps(document, indent=1) + "\n")
     print(f"{OUTPUT}: {len(document['signatures'])} signatures, {document['versions']}")  # noqa: T201

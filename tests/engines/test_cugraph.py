@@ -129,11 +129,17 @@ def test_katz_refuses_what_cugraph_would_not_do(rapids, options):
 
 def test_hits(rapids):
     graph = with_dead_channels()
-    hubs, authorities = cugraph.hits(graph, True, np.dtype(np.float64))
+    hubs, authorities = cugraph.hits(graph)
     matrix = graph.to_scipy(None).toarray()
     expected = nx.hits(nx.DiGraph(matrix), max_iter=10_000, tol=1e-12)
     for got, values in zip((hubs, authorities), expected, strict=True):
         np.testing.assert_allclose(got, [values[i] for i in range(graph.n_nodes)], atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{"weight": "magnitude"}, {"normalized": False}])
+def test_hits_refuses_what_cugraph_would_not_do(rapids, options):
+    with pytest.raises(gg.SelectionError, match="weight=None and normalized=True"):
+        cugraph.hits(drawn(), **options)
 
 
 @pytest.mark.parametrize("build", [with_dead_channels, two_branches])
@@ -331,7 +337,7 @@ def test_what_does_not_converge_in_cugraph(rapids, monkeypatch):
 
     monkeypatch.setattr(fakes._Answers, "hits", fail)
     with pytest.raises(gg.ConvergenceError, match="HITS by cuGraph did not converge"):
-        cugraph.hits(drawn(), True, np.dtype(np.float64))
+        cugraph.hits(drawn())
 
 
 def test_other_errors_of_cugraphs_are_passed_on(rapids, monkeypatch):
