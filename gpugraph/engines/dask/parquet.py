@@ -12,7 +12,7 @@ from uuid import uuid4
 from gpugraph.engines.dask.cluster import Cluster, connected
 from gpugraph.engines.dask.shipping import open_parcels, send
 from gpugraph.errors import DeviceError, OutputError
-from gpugraph.export.files import Progress
+from gpugraph.export.files import Progress, no_progress
 from gpugraph.export.parquet import write_part
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def write_parts(
     folder = parts[0][1].parent
     with connected(cluster) as client:
         try:
-            _gather(_submit(client, graph, parts, schema), report)
+            _follow(_submit(client, graph, parts, schema), report)
         except BaseException:
             # Tasks that run on find no folder to start a file in, so that it can be removed.
             folder.rename(folder.with_name(f"{folder.name}-given-up"))
@@ -75,24 +75,31 @@ def _submit(
     graph: NeuronGraph,
     parts: Sequence[tuple[Sequence[Range], Path]],
     schema: pa.Schema,
-) -> list[Future]:
+) -> dict[Future, int]:
+    """Have workers write; return how many edges each will have written."""
     parcels = send(client, graph.projections)
     name = uuid4().hex
-    written = []
+    written = {}
     for i, (ranges, path) in enumerate(parts):
         cut = [(len(parcels[r.projection]), r.start, r.stop) for r in ranges]
         contents = [thing for r in ranges for thing in parcels[r.projection]]
         key = f"write-part-{name}-{i}"
-        written.append(client.submit(_write, cut, str(path), schema, *contents, key=key))
+        future = client.submit(_write, cut, str(path), schema, *contents, key=key)
+        written[future] = sum(r.stop - r.start for r in ranges)
     return written
 
 
-def _gather(written: list[Future], report: Progress) -> None:
+def _follow(written: dict[Future, int], report: Progress) -> None:
+    """Report what is written; raise what a worker raised."""
     from distributed import KilledWorker, as_completed
 
     try:
-        for _, n_edges in as_completed(written, with_results=True):
-            report(n_edges)
+        for future in as_completed(written):
+            if future.status != "finished":
+                future.result()
+            # Let go of at once, it is not written again where its worker dies later.
+            future.release()
+            report(written[future])
     except KilledWorker as error:
         raise DeviceError(
             f"Workers died again and again while they wrote ({error}). They may lack memory: a "
@@ -105,7 +112,7 @@ def _gather(written: list[Future], report: Progress) -> None:
 
 def _write(
     cut: Sequence[tuple[int, int, int]], path: str, schema: pa.Schema, *contents: Any
-) -> int:
+) -> None:
     """Write one part, on a worker, under a name of its own until it is whole.
 
     After a broken connection two workers may write the same part, with the same bytes.
@@ -117,14 +124,7 @@ def _write(
             f"{_SHARED.format(whole.parent)}"
         )
     partial = whole.with_name(f".{uuid4().hex}-{whole.name}")
-    n_edges = 0
-
-    def count(n: int) -> None:
-        nonlocal n_edges
-        n_edges += n
-
-    write_part(open_parcels(cut, contents), partial, schema, count)
+    write_part(open_parcels(cut, contents), partial, schema, no_progress)
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(partial, whole)
-    return n_edges
