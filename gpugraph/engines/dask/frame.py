@@ -46,7 +46,7 @@ def to_dask(
     import dask
     import dask.dataframe as dd
 
-    size = _partition_edges(partition_edges, backend)
+    size = partition_size(partition_edges, backend)
     recipe = Recipe(graph.index_dtype, graph.weight_dtype, tuple(columns), weight, backend)
     recipe.check()
     meta = recipe.frame(0, [])
@@ -174,7 +174,7 @@ def _cudf(columns: dict[str, Any], numbers: range) -> Any:
     return frame[list(columns)]
 
 
-def _partition_edges(partition_edges: int | None, backend: Backend) -> int:
+def partition_size(partition_edges: int | None, backend: Backend) -> int:
     """Return how many edges a partition has, once the backend is there."""
     if backend not in PARTITION_EDGES:
         raise SelectionError(f"There is no backend {backend!r}: choose 'pandas' or 'cudf'.")
