@@ -397,6 +397,59 @@ def rank(
 
 
 @app.command(epilog=EPILOG)
+def stats(
+    model: Model,
+    persistence: Annotated[
+        bool,
+        typer.Option(
+            "--persistence/--no-persistence",
+            help="Find neural persistence too: the slow part, for large dense layers.",
+        ),
+    ] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"Write the whole table too: {', '.join(TABLE_ENDINGS)}."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    input_shape: InputShapes = None,
+    weights: Weights = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
+    allow_nonfinite: AllowNonfinite = False,
+    as_json: Json = False,
+) -> None:
+    """Show statistics of the weights and strengths between layers. Makes no edge."""
+    _check_table(out, overwrite)
+
+    from gpugraph import terminal
+
+    graph = _graph(model, input_shape, weights, allow_nonfinite, seed=seed)
+
+    from gpugraph.algorithms.layer_statistics import HEADER, NUMERIC, layer_statistics
+
+    with terminal.status("Measuring layers"):
+        result = layer_statistics(graph, persistence=persistence)
+    if out is not None:
+        from gpugraph.export.table_file import write_table
+
+        rows = result.to_arrow()
+        write_table(out, rows.schema, rows.to_batches(), overwrite=overwrite)
+    if as_json:
+        terminal.show_json({**result.to_dict(), "path": None if out is None else str(out)})
+        return
+    shown = terminal.table(
+        HEADER, [row.cells for row in result.rows], NUMERIC, expendable=len(HEADER) - 4
+    )
+    left_out = ", ".join(HEADER[len(shown.columns) :])
+    notes = [f"No room here, but in --json and --out: {left_out}."] if left_out else []
+    notes += _written(out)
+    terminal.show(
+        f"Model {terminal.printable(result.model)}\n", shown, *([""] if notes else []), *notes
+    )
+
+
+@app.command(epilog=EPILOG)
 def verify(
     model: Model,
     input_shape: InputShapes = None,

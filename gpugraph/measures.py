@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from math import isfinite
@@ -59,6 +59,8 @@ class Measure:
         Its name in `gpugraph`, where it is another.
     part : int, optional
         Which part of the function's result it is.
+    fixed : mapping
+        What the function is always called with.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Measure:
     as_log10: bool = False
     function: str = ""
     part: int | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -115,7 +118,7 @@ class Measure:
         import gpugraph
 
         self.check(weight=weight, k=k, device=device)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = dict(self.fixed)
         if self.view is not None:
             options["weight"] = (weight or self.view).weight
         if self.by_sources:
@@ -151,6 +154,12 @@ MEASURES = {
     for measure in (
         Measure("pagerank", "where a walk along the edges is found", view=View.MAGNITUDE),
         Measure("katz_centrality", "walks that arrive, fewer per edge", view=View.NONE),
+        Measure(
+            "eigenvector_centrality",
+            "leading eigenvector, edges both ways",
+            view=View.MAGNITUDE,
+            fixed={"directed": False},
+        ),
         Measure("hubs", "points to good authorities", View.MAGNITUDE, function="hits", part=0),
         Measure("authorities", "good hubs point to it", View.MAGNITUDE, function="hits", part=1),
         Measure("betweenness_centrality", "shortest paths that lead through", by_sources=True),

@@ -399,6 +399,71 @@ def test_rank_help_lists_every_measure():
         assert f"  {measure}" in text
 
 
+# Statistics
+
+
+def test_stats_shows_a_table(model):
+    result = run("stats", model)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    expected = gg.layer_statistics(gg.from_keras(model))
+    assert lines[0] == "Model small"
+    assert [line.split() for line in lines[4:]] == [
+        [cell for cell in row.cells if cell] for row in expected.rows
+    ]
+
+
+def test_stats_says_what_a_narrow_terminal_leaves_out(model, monkeypatch):
+    table = terminal.table
+
+    def narrow(header, rows, numeric, expendable):
+        assert expendable == len(header) - 4
+        return table(header[:-2], [row[:-2] for row in rows], numeric[:-2])
+
+    monkeypatch.setattr(terminal, "table", narrow)
+    said = run("stats", model).stdout
+    assert said.endswith("No room here, but in --json and --out: out-disparity, persistence.\n")
+
+
+def test_stats_as_json(model):
+    document = json.loads(run("stats", model, "--json").stdout)
+    assert document == gg.layer_statistics(gg.from_keras(model)).to_dict() | {"path": None}
+
+
+def test_stats_without_persistence(model):
+    rows = json.loads(run("stats", model, "--no-persistence", "--json").stdout)["projections"]
+    assert {row["neural_persistence"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize("ending", TABLE_ENDINGS)
+def test_stats_writes_a_table(model, tmp_path, ending):
+    out = tmp_path / f"stats{ending}"
+    result = run("stats", model, "--out", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert f"Wrote {out}: " in result.stdout
+    table = pq.read_table(out) if ending == ".parquet" else pyarrow.csv.read_csv(out)
+    expected = gg.layer_statistics(gg.from_keras(model)).to_arrow()
+    assert table.column_names == expected.column_names
+    assert table["weight_variance"].to_pylist() == expected["weight_variance"].to_pylist()
+    assert table["target"].to_pylist() == ["conv", "head"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--out", "{folder}/stats.txt"], 2, "no known ending"),
+        (["--out", "{folder}/nowhere/stats.csv"], 5, "there is no folder"),
+        (["--out", "{folder}/old.csv"], 5, "exists already"),
+    ],
+)
+def test_stats_refuses_before_it_loads_a_model(model, tmp_path, no_loading, options, code, message):
+    (tmp_path / "old.csv").write_text("precious")
+    result = run("stats", model, *(option.format(folder=tmp_path) for option in options))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert (tmp_path / "old.csv").read_text() == "precious"
+
+
 # Models and shapes
 
 

@@ -20,6 +20,12 @@ def function(measure):
     return getattr(gg, measure.function or measure.name)
 
 
+def expected(measure, graph, **options):
+    result = function(measure)(graph, **measure.fixed, **options)
+    values = result if measure.part is None else result[measure.part]
+    return values.log10() if measure.as_log10 else values
+
+
 @pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
 def test_the_table_says_what_the_functions_take(measure):
     parameters = inspect.signature(function(measure)).parameters
@@ -31,10 +37,9 @@ def test_the_table_says_what_the_functions_take(measure):
 
 @pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
 def test_measures_give_what_the_functions_give(graph, measure):
-    result = function(measure)(graph)
-    expected = result if measure.part is None else result[measure.part]
     values = measure(graph)
-    assert values == (expected.log10() if measure.as_log10 else expected)
+    assert values == expected(measure, graph)
+    assert values.name == expected(measure, graph).name
     assert len(str(measure)) < 78
 
 
@@ -43,16 +48,14 @@ def test_measures_give_what_the_functions_give(graph, measure):
 )
 @pytest.mark.parametrize("view", [View.POSITIVE, View.NEGATIVE, View.NONE])
 def test_views(graph, measure, view):
-    result = function(measure)(graph, weight=view.weight)
-    expected = result if measure.part is None else result[measure.part]
-    assert measure(graph, weight=view) == (expected.log10() if measure.as_log10 else expected)
+    assert measure(graph, weight=view) == expected(measure, graph, weight=view.weight)
 
 
 @pytest.mark.parametrize(
     "measure", [m for m in MEASURES.values() if m.by_sources], ids=lambda measure: measure.name
 )
 def test_sources_are_drawn_by_seed(graph, measure):
-    assert measure(graph, k=5, seed=3) == function(measure)(graph, k=5, seed=3)
+    assert measure(graph, k=5, seed=3) == expected(measure, graph, k=5, seed=3)
 
 
 def test_sums_of_signed_products_stay_plain(graph):
