@@ -51,7 +51,7 @@ def _cupy() -> ModuleType | None:
     """Return cupy if it is installed; looked for once, because looking takes its time."""
     try:
         import cupy
-    except ImportError:
+    except Exception:  # a broken installation may raise anything; gpugraph doctor says what
         return None
     return cupy
 

@@ -101,6 +101,11 @@ FAULTS = {
         r"CuPy does not start \(ImportError: libnvrtc\.so\.13\)",
         r"pip uninstall cupy-cuda13x, then pip install 'gpugraph\[cuda13\]'",
     ),
+    "CuPy that fails otherwise": (
+        {"driver": Driver(13000), "cupy": RuntimeError("half installed"), "dists": CUDA13},
+        r"CuPy does not start \(RuntimeError: half installed\)",
+        r"pip uninstall cupy-cuda13x",
+    ),
     "CuPy that finds nothing": (
         {"driver": Driver(13000), "cupy": fakes.cupy(available=False), "dists": CUDA13},
         r"CuPy finds no usable GPU",

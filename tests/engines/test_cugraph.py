@@ -129,7 +129,7 @@ def test_katz_refuses_what_cugraph_would_not_do(rapids, options):
 
 def test_hits(rapids):
     graph = with_dead_channels()
-    hubs, authorities = cugraph.hits(graph)
+    hubs, authorities = gg.hits(graph, None, engine="cugraph")
     matrix = graph.to_scipy(None).toarray()
     expected = nx.hits(nx.DiGraph(matrix), max_iter=10_000, tol=1e-12)
     for got, values in zip((hubs, authorities), expected, strict=True):
