@@ -78,7 +78,11 @@ def current_client() -> Client | None:
     """Return the client that Dask would compute with, if there is one."""
     if "distributed" not in sys.modules:
         return None
+    import dask
     from distributed import default_client
+
+    if dask.config.get("scheduler", None) not in (None, "distributed", "dask.distributed"):
+        return None
 
     try:
         return default_client()

@@ -197,6 +197,8 @@ def _gpus(
             weight=weight,
             cluster=client,
         )
+        if graph.n_edges >= LONGEST_COLUMN:  # cuGraph numbers edges with the type of ids
+            edges = edges.astype({"src": np.int64, "dst": np.int64})
         built = cugraph.MultiGraph(directed=directed)  # a Graph would drop parallel edges
         built.from_dask_cudf_edgelist(
             edges,
