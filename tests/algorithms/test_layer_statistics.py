@@ -102,7 +102,9 @@ def is_dense(p):
         return False
     if any(a.gain is not None or (a.tap != a.tap[0] + np.arange(len(a))).any() for a in p.axes):
         return False
-    return len(np.unique(p.parameter(0, p.n_edges))) == p.n_edges
+    edges = p.edges()
+    ends = set(zip(edges.src.tolist(), edges.dst.tolist(), strict=True))
+    return len(ends) == len(np.unique(p.parameter(0, p.n_edges))) == p.n_edges
 
 
 def tree_weights(p):
