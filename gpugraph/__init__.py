@@ -30,11 +30,13 @@ if TYPE_CHECKING:
         layer_statistics,
     )
     from gpugraph.algorithms.longest_path import longest_path_length
+    from gpugraph.algorithms.normalized_cut import Clustering, normalized_cut
     from gpugraph.algorithms.pagerank import pagerank
     from gpugraph.algorithms.path_count import path_count
     from gpugraph.algorithms.path_strength import edge_path_strength, path_strength
     from gpugraph.algorithms.reach import ancestors, descendants
     from gpugraph.algorithms.singular_values import singular_values
+    from gpugraph.algorithms.spectral_gap import spectral_gap
     from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs, window
     from gpugraph.callback import GraphHistory
     from gpugraph.conversion import Conversion
@@ -110,6 +112,8 @@ _HOMES = {
     "algorithms.path_strength": ["edge_path_strength", "path_strength"],
     "algorithms.reach": ["ancestors", "descendants"],
     "algorithms.singular_values": ["singular_values"],
+    "algorithms.spectral_gap": ["spectral_gap"],
+    "algorithms.normalized_cut": ["Clustering", "normalized_cut"],
     "algorithms.pagerank": ["pagerank"],
     "callback": ["GraphHistory"],
     "axes": ["Axis", "fan_in", "fan_out", "one_to_one", "pairs", "window"],
