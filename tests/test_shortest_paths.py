@@ -43,6 +43,8 @@ def expected(graph, sources):
         first = (walks > 0) & (distance < 0)
         distance[first], paths[first] = steps, walks[first]
         walks = walks @ matrix
+        if not walks.any():
+            break
     return distance, paths
 
 
@@ -65,7 +67,7 @@ def test_counts_of_drawn_models(graph):
 @pytest.mark.parametrize("kind", [cnn, shared_layer])
 def test_counts_of_models(kind):
     graph = graph_of(kind)
-    assert_counts(graph, range(0, graph.n_nodes, 9))
+    assert_counts(graph, range(0, graph.n_nodes, 20))
 
 
 def test_short_cuts_make_classes():

@@ -1,5 +1,7 @@
 """Betweenness against networkx, and with parallel edges against Brandes on a multigraph."""
 
+from functools import cache
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -47,6 +49,11 @@ SIMPLE = [
 both = pytest.mark.parametrize("normalized", [True, False])
 
 
+@cache
+def built_of(kind):
+    return graph_of(kind).to_networkx()
+
+
 def in_order(values, n):
     return [values[node] for node in range(n)]
 
@@ -78,7 +85,7 @@ def sums(graph, sources):
 @pytest.mark.parametrize("kind", SIMPLE)
 def test_sampled_nodes_are_networkxs(kind, endpoints, normalized):
     graph, options = graph_of(kind), {"endpoints": endpoints, "normalized": normalized}
-    expected = nx.betweenness_centrality(graph.to_networkx(), k=5, seed=3, **options)
+    expected = nx.betweenness_centrality(built_of(kind), k=5, seed=3, **options)
     got = gg.betweenness_centrality(graph, k=5, seed=3, **options)
     assert_allclose(got, in_order(expected, graph.n_nodes), 1e-9, 1e-15)
 
@@ -97,7 +104,7 @@ def test_all_nodes_are_networkxs(make, endpoints, normalized):
 @pytest.mark.parametrize("kind", SIMPLE)
 def test_sampled_edges_are_networkxs(kind, normalized):
     graph, options = graph_of(kind), {"k": 4, "seed": 5, "normalized": normalized}
-    expected = nx.edge_betweenness_centrality(graph.to_networkx(), **options)
+    expected = nx.edge_betweenness_centrality(built_of(kind), **options)
     assert_edges_equal(gg.edge_betweenness_centrality(graph, **options), expected)
 
 
@@ -188,7 +195,7 @@ def test_more_paths_than_a_float_counts():
 
 
 def test_more_paths_than_a_float_counts_with_short_cuts():
-    assert_brandes(ladder(190, n_parallel=64, jump=189), [0, 1, 60])
+    assert_brandes(ladder(190, n_parallel=64, jump=189), [0, 60])
 
 
 def chain(first, start, n_parallel):
