@@ -47,6 +47,7 @@ def node_values(graph: NeuronGraph, function: str, view: Weight, /, **options: A
     """
     import networkx as nx
 
-    values = getattr(nx, function)(digraph(graph, view), **options)
+    # By networkx itself, even where it would hand its own graphs on to a backend.
+    values = getattr(nx, function)(digraph(graph, view), backend="networkx", **options)
     array = np.array([values[node] for node in range(graph.n_nodes)])
     return NodeValues(graph, array, function)
