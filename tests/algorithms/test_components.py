@@ -72,6 +72,22 @@ def test_long_detours_are_followed(seed):
     assert assert_components(of_edges([*joins, *steps])) == 60 - len(steps)
 
 
+def test_long_detours_take_few_rounds(monkeypatch):
+    """Not one per turn of the path: labels are followed to their end."""
+    rng = np.random.default_rng(2)
+    low, high = rng.permutation(200).tolist(), (200 + rng.permutation(200)).tolist()
+    path = [(a, b, 1.0) for lows in (low, low[1:]) for a, b in zip(lows, high, strict=False)]
+    graph, calls, apply = of_edges(path, [200, 200]), [], gg.Projection.apply
+
+    def counted(*args, **options):
+        calls.append(args)
+        return apply(*args, **options)
+
+    monkeypatch.setattr(gg.Projection, "apply", counted)
+    assert assert_components(graph) == 1
+    assert len(calls) <= 2 * 10  # one forward, one backward in a round
+
+
 def test_weights_are_never_read():
     assert assert_components(with_nan()) == 1
 

@@ -115,6 +115,12 @@ def test_a_walk_that_never_jumps(kind, dangling):
     assert_allclose(again + x[out == 0].sum() * hang / hang.sum(), x, 1e-6, 1e-12)
 
 
+def test_a_walk_that_never_jumps_where_numbers_are_exact():
+    """All rank goes round: from 0 to the other layer and back."""
+    got = gg.pagerank(layered([2, 2], 0.5), 1, dangling={0: 1})
+    assert_allclose(got, [0.5, 0, 0.25, 0.25], 1e-12)
+
+
 def test_a_walk_that_only_jumps():
     graph = graph_of(several_outputs)
     jump = np.arange(graph.n_nodes)
