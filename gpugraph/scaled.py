@@ -28,6 +28,9 @@ NOTHING = -(2**30)
 class Scaled:
     """``values * 2 ** exponent``, a batch of rows over a population's nodes.
 
+    A row has one exponent: what is 2**1000 times smaller than its largest (2**100 times in
+    float32) vanishes.
+
     Attributes
     ----------
     values : array of shape ``(rows, size)``

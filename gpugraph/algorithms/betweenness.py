@@ -75,7 +75,9 @@ def betweenness_centrality(
     Brandes's algorithm [1]_, a batch of sources at a time: one forward sweep counts shortest
     paths, one backward sweep adds up dependencies, both by products that make no edge. In a
     residual network paths to nodes of one layer differ in length; they are kept apart by the
-    steps that they save. Takes about 24 bytes per node and source of a batch.
+    steps that they save. Counts may outgrow floats; a node with 10^300 times fewer paths than
+    another of its population counts as out of reach. Takes about 24 bytes per node and source of
+    a batch.
 
     References
     ----------
