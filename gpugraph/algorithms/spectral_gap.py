@@ -16,7 +16,7 @@ def spectral_gap(
     graph: NeuronGraph,
     weight: Weight = "magnitude",
     *,
-    tol: float = 1e-3,
+    tol: float = 1e-2,
     device: Device = "auto",
 ) -> float:
     """Return the second-smallest eigenvalue of the undirected graph's normalised Laplacian.
