@@ -12,8 +12,8 @@ from gpugraph.errors import ConvergenceError, NonFiniteError
 # Writes the product with its first argument to its second, both of shape ``(n,)``.
 Multiply = Callable[[Array, Array], None]
 
-# Residuals cannot shrink below this share of the matrix's norm.
-ROUNDING = 1e-14
+# A residual as small as this beside the matrix's norm is good enough: eigenvalues may be 0.
+SMALLEST = 1e-10
 # What is left of a vector is rounding errors where it is this small beside the whole.
 NEGLIGIBLE = 1e-10
 # Vectors beside the basis: the residual, what it becomes, what a product takes.
@@ -93,7 +93,7 @@ def smallest(
     before, poor = None, 0
     while True:
         values, mixtures = basis.ritz()
-        least = ROUNDING * np.abs(values).max()
+        least = SMALLEST * np.abs(values).max()
         looked_at = range(min(k + 1, basis.count))
         for i in (*looked_at[poor:], *looked_at[:poor]):
             residual = basis.residual(values[i], mixtures[:, i])
