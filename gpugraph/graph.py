@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from scipy import sparse
     from scipy.sparse.linalg import LinearOperator
 
+    from gpugraph.algorithms.reach import Nodes
     from gpugraph.engines.dask.cluster import Cluster
     from gpugraph.evaluate import Verification
-    from gpugraph.subgraph import Nodes
     from gpugraph.summary import Summary
     from gpugraph.topology import Topology
 

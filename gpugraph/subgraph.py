@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugraph.algorithms.reach import Nodes, marked, spread
 from gpugraph.arrays import SHARE_OF_FREE_MEMORY, free_memory, require_memory
 from gpugraph.axes import Axis, listed
 from gpugraph.edges import Edges, chunks
@@ -24,8 +24,6 @@ CHUNK_EDGES = 2**18
 # their copies while they are put together.
 BYTES_PER_LISTED_EDGE = 80
 ADVICE = "Pick fewer edges, or stream the whole graph (edges, write_parquet)."
-
-Nodes = int | str | Iterable[int]
 
 
 def subgraph(graph: NeuronGraph, populations: Iterable[str]) -> NeuronGraph:
@@ -124,44 +122,18 @@ def _largest(edges: Edges) -> float:
 
 def ancestors(graph: NeuronGraph, nodes: Nodes) -> NeuronGraph:
     """Keep nodes and all that reaches them; see `NeuronGraph.ancestors`."""
-    masks = _masks(graph, nodes)
-    for p in reversed(graph.projections):
-        _spread(p.transposed, masks[p.target.name], masks[p.source.name])
-    return _induced(graph, masks)
+    return _reached_from(graph, nodes, backward=True)
 
 
 def descendants(graph: NeuronGraph, nodes: Nodes) -> NeuronGraph:
     """Keep nodes and all that they reach; see `NeuronGraph.descendants`."""
-    masks = _masks(graph, nodes)
-    for p in graph.projections:
-        _spread(p, masks[p.source.name], masks[p.target.name])
-    return _induced(graph, masks)
+    return _reached_from(graph, nodes, backward=False)
 
 
-def _masks(graph: NeuronGraph, nodes: Nodes) -> dict[str, np.ndarray]:
-    """Mark nodes, given by id, by ids or as a whole population, in one mask per population."""
-    marked = np.zeros(graph.n_nodes, bool)
-    if isinstance(nodes, str):
-        marked[graph.population(nodes).slice] = True
-    else:
-        given = [nodes] if isinstance(nodes, Integral) else list(nodes)  # type: ignore[arg-type]
-        if not given or not all(isinstance(node, Integral) for node in given):
-            raise SelectionError(
-                f"Give node ids (graph.node_id finds them) or the name of a population, not "
-                f"{nodes!r}."
-            )
-        ids = np.array(given)
-        if ids.min() < 0 or ids.max() >= graph.n_nodes:
-            wrong = ids[(ids < 0) | (ids >= graph.n_nodes)][0]
-            raise SelectionError(f"There is no node {wrong}: ids are 0 to {graph.n_nodes - 1}.")
-        marked[ids] = True
-    return {name: marked[p.slice] for name, p in graph.populations.items()}
-
-
-def _spread(projection: Projection, source: np.ndarray, target: np.ndarray) -> None:
-    """Mark every target of a marked source."""
-    if source.any():
-        target |= projection.apply(source.astype(np.float32), None, "max") > 0
+def _reached_from(graph: NeuronGraph, nodes: Nodes, *, backward: bool) -> NeuronGraph:
+    mask = marked(graph, nodes)
+    spread(graph, mask, backward=backward)
+    return _induced(graph, {name: mask[p.slice] for name, p in graph.populations.items()})
 
 
 def _induced(graph: NeuronGraph, masks: Mapping[str, np.ndarray]) -> NeuronGraph:

@@ -34,8 +34,8 @@ from gpugraph.shortest_paths import pivots
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
+    from gpugraph.algorithms.reach import Nodes
     from gpugraph.graph import NeuronGraph
-    from gpugraph.subgraph import Nodes
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 MOST_ITERATIONS = 1000
