@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpugraph.arrays import Array, Device, namespace, require_memory
+from gpugraph.axes import Axis, fan_in
 from gpugraph.errors import ConvergenceError, NonFiniteError, SelectionError
-from gpugraph.views import Weight, weight_view
-
-if TYPE_CHECKING:
-    from gpugraph.projection import Projection
+from gpugraph.population import Population, strides
+from gpugraph.projection import Projection
+from gpugraph.views import OPPOSITE, Weight, gain_view, weight_view
 
 # A matrix of at most this many entries is decomposed as a whole.
 DENSE = 2**20
@@ -61,9 +60,12 @@ def singular_values(
 
     Notes
     -----
-    Lanczos on ``A A^T`` or ``A^T A``, whichever is smaller, so that values below 1e-8 of the
-    largest are rounding errors; no edge is made. Takes about ``8 (20 + 2 k)`` bytes per node of
-    the smaller side. Small matrices are decomposed as a whole.
+    An axis along which the kernel does not vary, such as the positions of a 1 x 1 convolution or
+    a window of pooling, makes the matrix a Kronecker product: its own singular values multiply the
+    others'. What is left is decomposed as a whole where it is small, or by Lanczos's method on
+    ``A A^T`` or ``A^T A``, whichever is smaller, without making an edge: values below 1e-8 of the
+    largest are rounding errors there, and one that occurs several times may be found once. Takes
+    about ``8 (20 + 2 k)`` bytes per node of the smaller side.
 
     References
     ----------
@@ -75,7 +77,70 @@ def singular_values(
     weight_view(np.zeros(0), weight)
     xp = namespace(device)
     what = f"The singular values of '{projection.source.name}' -> '{projection.target.name}'"
-    p = projection if projection.source.size <= projection.target.size else projection.transposed
+    core, factors = _taken_apart(projection, weight)
+    values = _of_core(core, k, weight, xp, tol, what)
+    for factor in factors:
+        values = _largest(np.outer(values, factor), k)
+    missing = min(k, projection.source.size, projection.target.size) - len(values)
+    return np.append(values, np.zeros(max(missing, 0)))
+
+
+def _largest(values: np.ndarray, k: int) -> np.ndarray:
+    """Return the k largest values, the largest first."""
+    return -np.sort(-values, axis=None)[:k]
+
+
+def _taken_apart(projection: Projection, weight: Weight) -> tuple[Projection, list[np.ndarray]]:
+    """Return the projection without the axes that are factors, and those axes' singular values."""
+    turns_signs = weight in OPPOSITE and projection.has_negative_gain
+    if projection.is_listed or (projection.has_factors and weight is not None) or turns_signs:
+        return projection, []
+    kept, factors = [], []
+    for axis in projection.axes:
+        varies = weight is not None and axis.is_tapped and bool(axis.tap.any())
+        values = None if varies else _of_axis(axis, weight)
+        if values is None:
+            kept.append(axis)
+        else:
+            factors.append(values)
+    sources, targets = [a.n_src for a in kept], [a.n_dst for a in kept]
+    places = zip(kept, strides(sources), strides(targets), strict=True)
+    core = Projection(
+        Population("sources", tuple(sources), 0, ""),
+        Population("targets", tuple(targets), 0, ""),
+        (fan_in(1), *(axis.place(src, dst, axis.tap_stride) for axis, src, dst in places)),
+        projection.kernel,
+        projection.kind,
+    )
+    return core, factors
+
+
+def _of_axis(axis: Axis, weight: Weight) -> np.ndarray | None:
+    """Return the singular values of an axis's pairs, as a matrix; None where that is too large."""
+    gain = gain_view(axis, weight)
+    gain = np.ones(len(axis)) if gain is None else gain
+    n_src, n_dst = len(np.unique(axis.src)), len(np.unique(axis.dst))
+    if n_src == len(axis) == n_dst:  # pairs have no end in common
+        return _largest(np.abs(gain), len(axis))
+    if len(axis) == max(n_src, n_dst) and min(n_src, n_dst) == 1:  # all have one
+        return np.array([np.linalg.norm(gain)])
+    if axis.n_src * axis.n_dst > DENSE:
+        return None
+    matrix = np.zeros((axis.n_src, axis.n_dst))
+    np.add.at(matrix, (axis.src, axis.dst), gain)
+    return np.linalg.svd(matrix, compute_uv=False)
+
+
+def _of_core(
+    core: Projection, k: int, weight: Weight, xp: ModuleType, tol: float, what: str
+) -> np.ndarray:
+    """Return the k largest singular values of what is left."""
+    if max(core.in_degree().max(initial=0), core.out_degree().max(initial=0)) <= 1:
+        values = np.abs(core.in_strength(weight))  # of one edge each
+        if not np.isfinite(values).all():
+            raise NonFiniteError(f"{what} do not exist: weights hold NaN or infinity.")
+        return _largest(values, min(k, core.source.size))
+    p = core if core.source.size <= core.target.size else core.transposed
     n = p.source.size
     if n * p.target.size <= DENSE or k >= n - 1:
         require_memory(
@@ -89,12 +154,21 @@ def singular_values(
     def gram(x: Array) -> Array:
         return p.transposed.apply(p.apply(x, weight), weight)
 
-    values, _ = largest_eigenpairs(gram, n, k, xp, tol, what)
+    start = xp.asarray(np.random.default_rng(0).standard_normal(n))
+    if not gram(start).any():
+        return np.zeros(k)
+    values, _ = largest_eigenpairs(gram, n, k, xp, tol, what, start)
     return np.sqrt(np.maximum(values, 0))
 
 
 def largest_eigenpairs(
-    multiply: Callable[[Array], Array], n: int, k: int, xp: ModuleType, tol: float, what: str
+    multiply: Callable[[Array], Array],
+    n: int,
+    k: int,
+    xp: ModuleType,
+    tol: float,
+    what: str,
+    start: Array | None = None,
 ) -> tuple[np.ndarray, Array]:
     """Return the k largest eigenvalues of a symmetric matrix, and their eigenvectors, by Lanczos.
 
@@ -110,12 +184,14 @@ def largest_eigenpairs(
         Relative error.
     what : str
         What is computed, for errors.
+    start : float64 array of shape ``(n,)``, optional
+        Where to begin; by default equal values everywhere, so that among equal eigenvalues the
+        evenest eigenvector is found.
 
     Returns
     -------
     (float64 array of shape (k,), float64 array of shape (n, k))
-        The largest first. The search starts from equal values everywhere, so that among equal
-        eigenvalues the evenest eigenvector is found.
+        The largest first.
 
     Raises
     ------
@@ -124,7 +200,7 @@ def largest_eigenpairs(
     basis = min(n - 1, 2 * k + BASIS)
     advice = "Take a smaller input_shape, or a part of the graph (subgraph, between)."
     require_memory(8 * n * (basis + 6), what, advice, xp)
-    start = xp.ones(n)
+    start = xp.ones(n) if start is None else start
     if not bool(xp.isfinite(multiply(start)).all()):
         raise NonFiniteError(f"{what} cannot be computed: weights hold NaN or infinity.")
     if xp is np:
