@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
+from threading import Lock
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,14 +17,16 @@ import numpy as np
 from gpugraph.arrays import Array, blocks, cached_block, namespace_of
 from gpugraph.axes import Axis, Part
 from gpugraph.parallel import for_each, n_cores
-from gpugraph.views import BLOCK_WEIGHTS, Weight, weight_view
+from gpugraph.views import BLOCK_WEIGHTS, Weight, view_as
 
 # A kernel up to this size may be copied for a view of it, or in another precision.
 LARGE_KERNEL = 2**23
-# Most values to gather for a product, and to add terms to, at a time: they should stay in the
-# cache. Measured.
-GATHERED_VALUES = 2**20
+# Most bytes to gather for a product, and values to add terms to, at a time: they should stay in
+# the cache. Measured.
+GATHERED_BYTES = 2**22
 SUMMED_VALUES = 2**17
+# Most sums that each core keeps for itself while it goes through a large kernel.
+OWN_SUMS = 2**18
 # Per stacked matrix (a group, a channel): up to here adding terms is faster than a product.
 FEW_WEIGHTS = 4
 
@@ -133,27 +136,44 @@ class Contraction:
         right = kernel.transpose(self._right)[self._one_weight]
         into = target.transpose(self._into)[self._one_target]
         if right.size > LARGE_KERNEL:
-            self._add_by_column(left, right, into, weight)
+            self._add_by_block(left, right, into, weight)
             return
-        weights = weight_view(right, weight).astype(left.dtype, copy=False)
-        self._add(left, weights, into)
+        self._add(left, view_as(right, weight, left.dtype), into)
 
-    def _add_by_column(self, left: Array, right: Array, into: Array, weight: Weight) -> None:
+    def _add_by_block(self, left: Array, right: Array, into: Array, weight: Weight) -> None:
         """Add the product with a kernel of which no second one may stand beside it.
 
-        Each core takes some columns, and looks at their weights block by block.
+        Each core looks at some weights at a time, in the order in which they lie in memory.
         """
         first, last = self._n_stack, self._n_stack + self._n_summed
-        cores = n_cores() if namespace_of(left) is np else 1
+        xp = namespace_of(left)
 
-        def add(columns: tuple[slice, ...]) -> None:
-            part = right[columns]
-            for block in blocks(part.shape, first, last, BLOCK_WEIGHTS):
-                weights = weight_view(part[block], weight).astype(left.dtype, copy=False)
-                summed = left[(..., *block[first:last])]
-                self._add(summed, weights, into[(..., *columns[last:])])
+        def add(block: tuple[slice, ...], total: Array) -> None:
+            weights = view_as(right[block], weight, left.dtype)
+            self._add(left[(..., *block[first:last])], weights, total)
 
-        for_each(add, list(blocks(right.shape, last, right.ndim, -(-right.size // cores))))
+        outermost = max(range(right.ndim), key=lambda i: right.strides[i], default=last)
+        if outermost >= last:
+            columns = list(blocks(right.shape, last, right.ndim, BLOCK_WEIGHTS))
+            for_each(lambda block: add(block, into[(..., *block[last:])]), columns)
+            return
+        lock = Lock()
+
+        def add_rows(rows: Sequence[tuple[slice, ...]]) -> None:
+            total = into if len(shares) == 1 else xp.zeros_like(into)
+            for block in rows:
+                add(block, total)
+            if total is not into:
+                with lock:
+                    into[...] += total
+
+        # Sums of their own for each core, unless there are too many of them: then each product is
+        # large enough to be shared among the cores itself.
+        cores = n_cores() if xp is np and into.size <= OWN_SUMS else 1
+        rows = list(blocks(right.shape, first, last, BLOCK_WEIGHTS))
+        share = -(-len(rows) // cores)
+        shares = [rows[at : at + share] for at in range(0, len(rows), share)]
+        for_each(add_rows, shares)
 
     def _add_matrices(self, left: Array, right: Array, into: Array) -> None:
         """Add a product of stacked matrices, whose rows and columns are several dimensions each.
@@ -170,7 +190,7 @@ class Contraction:
             made = xp.matmul(_ready(part.reshape(*stacked, -1, inner)), right)
             into[rows] += made.reshape(*part.shape[:lead], *columns)
 
-        most = cached_block(xp, GATHERED_VALUES) // max(inner, 1)
+        most = cached_block(xp, GATHERED_BYTES // left.itemsize) // max(inner, 1)
         self._for_each(add, left.shape[:lead], most)
 
     def _add_terms(self, left: Array, right: Array, into: Array) -> None:
@@ -195,7 +215,8 @@ class Contraction:
         self, add: Callable[[tuple[slice, ...]], None], lead: Sequence[int], most: int
     ) -> None:
         """Call a function with blocks of rows."""
-        for_each(add, list(blocks(lead, self._n_stack, self._n_lead, most)))
+        parts = list(blocks(lead, self._n_stack, self._n_lead, most))
+        for_each(add, parts if len(parts) >= n_cores() else [(ALL,) * len(lead)])
 
 
 def _role(axis: Axis, one_tap: bool) -> Role:

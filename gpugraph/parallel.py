@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -29,19 +30,31 @@ def for_each(function: Callable[[Part], None], parts: Sequence[Part]) -> None:
     run on one core: cores then wait for each other once per call of this, not once per product.
     Within a part, further calls go on one after another.
     """
-    if len(parts) == 1 or n_cores() == 1 or getattr(_this_thread, "has_part", False):
+    helpers = min(n_cores(), len(parts)) - 1
+    if helpers < 1 or getattr(_this_thread, "has_part", False):
         for part in parts:
             function(part)
         return
-    # Each part in its own copy of the context: where numpy keeps what it may warn of.
-    contexts = [copy_context() for _ in parts]
+    rest = iter(parts)  # each core takes the next part when it is done with one
+
+    def work() -> None:
+        _this_thread.has_part = True
+        try:
+            for part in rest:
+                function(part)
+        finally:
+            _this_thread.has_part = False
+            deque(rest, maxlen=0)  # after an error the other parts are of no use
+
     with _blas().limit(limits=1, user_api="blas"):
-        for _ in _pool().map(lambda context, part: context.run(function, part), contexts, parts):
-            pass  # raises what a part raised
-
-
-def _take_parts() -> None:
-    _this_thread.has_part = True
+        # Each in its own copy of the context: where numpy keeps what it may warn of.
+        helping = [_pool().submit(copy_context().run, work) for _ in range(helpers)]
+        try:
+            work()
+        finally:
+            wait(helping)
+        for helper in helping:
+            helper.result()  # raises what a part raised
 
 
 _this_thread = threading.local()
@@ -49,7 +62,7 @@ _this_thread = threading.local()
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n_cores(), "gpugraph", initializer=_take_parts)
+    return ThreadPoolExecutor(n_cores() - 1, "gpugraph")
 
 
 @cache

@@ -12,7 +12,7 @@ from gpugraph.apply import along
 from gpugraph.arrays import Array, blocks, kept, namespace_of
 from gpugraph.axes import Axis
 from gpugraph.parallel import for_each, n_cores
-from gpugraph.views import BLOCK_WEIGHTS, Weight, factor_shares, gain_view, weight_view
+from gpugraph.views import BLOCK_WEIGHTS, Weight, factor_shares, gain_view, view_as, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.projection import Projection
@@ -97,13 +97,22 @@ def _sum_fan_in(projection: Projection, weight: Weight, xp: ModuleType, dtype: n
         into, weights = total[part], kernel[part]
         for block in blocks(weights.shape, 0, weights.ndim, BLOCK_WEIGHTS):
             at = tuple(ALL if i in fan_in else kept for i, kept in enumerate(block))
-            into[at] += weight_view(weights[block], weight).sum(
-                axis=fan_in, keepdims=True, dtype=dtype
-            )
+            into[at] += _add_up(view_as(weights[block], weight, total.dtype), fan_in)
 
     cores = n_cores() if xp is np and kernel.size > BLOCK_WEIGHTS else 1
     for_each(add, list(blocks(shape, 0, len(shape), -(-prod(shape) // cores))))
     return total
+
+
+def _add_up(weights: Array, dims: tuple[int, ...]) -> Array:
+    """Sum over some dimensions, which stay with length 1.
+
+    As products with ones: several times as fast as numpy's sums.
+    """
+    for dim in dims:
+        ones = namespace_of(weights).ones((weights.shape[dim], 1), weights.dtype)
+        weights = (weights.swapaxes(dim, -1) @ ones).swapaxes(dim, -1)
+    return weights
 
 
 def _sum_into_targets(total: Array, dim: int, axis: Axis, weight: Weight, xp: ModuleType) -> Array:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import gpugraph as gg
-from gpugraph import contraction, strength
+from gpugraph import contraction, strength, views
 from gpugraph.population import Population
 from tests.models import randomise
 from tests.strategies import any_projection
@@ -33,18 +33,28 @@ def _small_blocks(monkeypatch):
     monkeypatch.setattr(contraction, "LARGE_KERNEL", 0)
     monkeypatch.setattr(contraction, "BLOCK_WEIGHTS", 3)
     monkeypatch.setattr(strength, "BLOCK_WEIGHTS", 3)
-    monkeypatch.setattr(contraction, "GATHERED_VALUES", 5)
+    monkeypatch.setattr(views, "BLOCK_WEIGHTS", 3)
+    monkeypatch.setattr(contraction, "GATHERED_BYTES", 40)
     monkeypatch.setattr(contraction, "SUMMED_VALUES", 4)
 
 
-@given(any_projection(), st.sampled_from(VIEWS), st.sampled_from([0, 1000]), st.booleans())
-def test_blocks_and_cores_change_nothing(projection, weight, few_weights, backward):
+@given(
+    any_projection(),
+    st.sampled_from(VIEWS),
+    st.sampled_from([0, 1000]),
+    st.sampled_from([0, 10**6]),
+    st.booleans(),
+)
+def test_blocks_and_cores_change_nothing(projection, weight, few_weights, own_sums, backward):
     x = np.random.default_rng(0).standard_normal((2, projection.source.size))
     expected = dense(projection, weight)
     if backward:
         x = np.random.default_rng(0).standard_normal((2, projection.target.size))
         projection, expected = projection.transposed, expected.T
-    with mock.patch.object(contraction, "FEW_WEIGHTS", few_weights):
+    with (
+        mock.patch.object(contraction, "FEW_WEIGHTS", few_weights),
+        mock.patch.object(contraction, "OWN_SUMS", own_sums),
+    ):
         got = projection.apply(x, weight)
     np.testing.assert_allclose(got, x @ expected, atol=1e-5)
     np.testing.assert_allclose(projection.in_strength(weight), expected.sum(0), atol=1e-5)

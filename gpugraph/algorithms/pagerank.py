@@ -135,9 +135,10 @@ def _solve(
         strength = xp.zeros(population.size, dtype)
         for projection in graph.projections_from[population.name]:
             projection.out_strength(weight, out=strength)
-        ends = xp.flatnonzero(strength == 0)
-        mass[...] += part[:, ends].sum(axis=1, dtype=np.float64)
-        strength[ends] = np.inf
+        is_end = strength == 0
+        if len(starts) > 1:  # only a start of their own asks how much is there
+            mass[...] += part[:, is_end].sum(axis=1, dtype=np.float64)
+        strength[is_end] = np.inf
         factor = xp.divide(alpha, strength, out=strength)
         return xp.multiply(part, factor, out=factor[None] if len(starts) == 1 else None)
 
