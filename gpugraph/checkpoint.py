@@ -16,6 +16,7 @@ from gpugraph.topology import Topology
 if TYPE_CHECKING:
     from gpugraph.axes import Axis
     from gpugraph.graph import NeuronGraph
+    from gpugraph.population import Population
 
 # What must be the same in both graphs, and how to tell a person of it.
 Part = tuple[Hashable, str]
@@ -34,7 +35,9 @@ def with_weights(graph: NeuronGraph, model: Any, *, allow_nonfinite: bool = Fals
     shapes = [ours[name].output_shapes[0] for name in ours.inputs]
     model = load_model(model, shapes)
     try:
-        other = from_keras(model, shapes, allow_nonfinite=allow_nonfinite)
+        other = from_keras(
+            model, shapes, couplings=graph.couplings, allow_nonfinite=allow_nonfinite
+        )
     except ShapeError as error:
         raise _misfit(graph, model.name, f"at the inputs' shapes, {error}") from error
     assert other.topology is not None
@@ -45,10 +48,17 @@ def with_weights(graph: NeuronGraph, model: Any, *, allow_nonfinite: bool = Fals
     )
     if difference is not None:
         raise _misfit(graph, other.name, difference)
-    populations = {
-        name: replace(p, bias=q.bias, activation=q.activation, attributes=q.attributes)
-        for (name, p), q in zip(graph.populations.items(), other.populations.values(), strict=True)
-    }
+    populations: dict[str, Population] = {}
+    for p, q in zip(graph.populations.values(), other.populations.values(), strict=True):
+        dynamics = None
+        if p.dynamics is not None and q.dynamics is not None:
+            sources = (
+                replace(s, population=populations[s.population.name]) for s in p.dynamics.sources
+            )
+            dynamics = replace(q.dynamics, sources=tuple(sources))
+        populations[p.name] = replace(
+            p, bias=q.bias, activation=q.activation, attributes=q.attributes, dynamics=dynamics
+        )
     return NeuronGraph(
         name=other.name,
         populations=populations,
@@ -66,6 +76,7 @@ def with_weights(graph: NeuronGraph, model: Any, *, allow_nonfinite: bool = Fals
             for name, tensor in graph.tensors.items()
         },
         topology=_renamed(other.topology, ours),
+        couplings=graph.couplings,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,21 +15,36 @@ from gpugraph.population import (
     AXIS_NAMES,
     LINEAR,
     Activation,
+    Dynamics,
     Population,
     Reduce,
     Tensor,
     strides,
 )
 from gpugraph.projection import Kind, Projection
+from gpugraph.registry import find_converter
 
 RESERVED = {"id", "population", "layer", "activation", "subset", *AXIS_NAMES}
 
 
 @dataclass
 class Draft:
-    """Populations and projections so far; ids are given out in order."""
+    """Populations and projections so far; ids are given out in order.
+
+    Attributes
+    ----------
+    allow_nonfinite : bool
+        Whether weights may hold NaN or infinity.
+    couplings : bool
+        Whether neurons that meet in the statistics of a normalisation, or in a softmax, are
+        joined by edges (`dynamic`).
+    populations : dict of str to Population
+    projections : list of Projection
+    n_nodes : int
+    """
 
     allow_nonfinite: bool = False
+    couplings: bool = False
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
     n_nodes: int = 0
@@ -98,6 +113,41 @@ class Conversion:
         (shape,) = self.call.output_shapes
         return shape
 
+    def convert(
+        self,
+        layer: Any,
+        part: str | None,
+        sources: Sequence[Tensor],
+        output_shapes: Sequence[tuple[int, ...]],
+        **kwargs: Any,
+    ) -> tuple[Tensor, ...]:
+        """Convert a layer that this one wraps, and return what it gives.
+
+        Parameters
+        ----------
+        layer : keras.Layer
+        part : str or None
+            Its populations are named ``name/part``; None: as this call's.
+        sources : sequence of Tensor
+            What it is called on.
+        output_shapes : sequence of tuple of int
+            What it gives, without the batch axis.
+        **kwargs
+            What else it is called with.
+        """
+        call = replace(
+            self.call,
+            name=self.call.name if part is None else f"{self.call.name}/{part}",
+            layer_class=type(layer).__name__,
+            layer=layer,
+            args=(),
+            kwargs=kwargs,
+            inputs=(),
+            input_shapes=tuple(tensor.shape for tensor in sources),
+            output_shapes=tuple(tuple(shape) for shape in output_shapes),
+        )
+        return convert_call(call, sources, self.draft)
+
     def unsupported(self, why: str) -> UnsupportedLayerError:
         """Make the error for an option that has no exact form; ``raise`` it."""
         return UnsupportedLayerError(
@@ -124,6 +174,7 @@ class Conversion:
         reduce: Reduce = "sum",
         channels_first: bool | None = None,
         attributes: Mapping[str, np.ndarray] | None = None,
+        dynamics: Callable[..., np.ndarray] | None = None,
         sources: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Add a population named after the call and return it as a tensor.
@@ -140,11 +191,15 @@ class Conversion:
         channels_first : bool, optional
             By default as in a source of the same rank.
         attributes : mapping of str to arrays broadcastable to the shape, optional
+        dynamics : callable, optional
+            Takes the values of the sources, of shape ``(batch, *source shape)`` each, to what
+            the nodes hold before bias and activation, where no weighted sum says it.
         sources : sequence of Tensor, optional
             What the population will be projected to from, where not the call's sources.
         """
         shape = self.output_shape if shape is None else tuple(shape)
-        before = [t.population for t in (self.sources if sources is None else sources)]
+        sources = self.sources if sources is None else tuple(sources)
+        before = [t.population for t in sources]
         if channels_first is None:
             channels_first = any(p.channels_first and len(p.shape) == len(shape) for p in before)
         population = Population(
@@ -161,6 +216,7 @@ class Conversion:
                 name: self._per_node(values, name, shape)
                 for name, values in (attributes or {}).items()
             },
+            dynamics=None if dynamics is None else Dynamics(dynamics, tuple(sources)),
         )
         self.draft.populations[population.name] = population
         self.draft.n_nodes += population.size
@@ -268,6 +324,30 @@ class Conversion:
                 "infinity. Pass allow_nonfinite=True (--allow-nonfinite) to convert anyway."
             )
         return values
+
+
+def convert_call(call: LayerCall, sources: Sequence[Tensor], draft: Draft) -> tuple[Tensor, ...]:
+    """Run a call's converter and hold what it gives against the shapes that Keras computed."""
+    if call.kwargs.get("training"):
+        raise UnsupportedLayerError(
+            f"Layer '{call.name}' ({call.layer_class}) is called with training=True, so it does "
+            "not compute at inference what the graph would say. Call it without."
+        )
+    converter = find_converter(call.layer, call.name)
+    outputs = converter(Conversion(call, tuple(sources), draft))
+    outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
+    if not isinstance(outputs, (tuple, list)) or not all(isinstance(t, Tensor) for t in outputs):
+        raise UnsupportedLayerError(
+            f"The converter of layer '{call.name}' ({call.layer_class}) gives "
+            f"{type(outputs).__name__}; let it return the Tensor (or Tensors) that the layer gives."
+        )
+    given = tuple(tensor.shape for tensor in outputs)
+    if given != call.output_shapes:
+        raise ShapeError(
+            f"The converter of layer '{call.name}' ({call.layer_class}) gives shapes {given}; "
+            f"Keras gives {call.output_shapes}."
+        )
+    return tuple(outputs)
 
 
 def _is_same(kernel: np.ndarray, other: np.ndarray) -> bool:

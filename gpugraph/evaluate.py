@@ -10,7 +10,8 @@ import numpy as np
 
 from gpugraph.apply import JOIN, NEUTRAL
 from gpugraph.errors import ModelError, ShapeError
-from gpugraph.population import Population
+from gpugraph.layer_call import TensorRef
+from gpugraph.population import Dynamics, Population
 from gpugraph.projection import Projection
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ TOLERANCE_HALF = {"float16": 1e-2, "bfloat16": 5e-2}
 def evaluate(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
     """Compute every population's values from the model's inputs, by the graph alone.
 
-    ``value(node) = activation(reduce over in-edges(weight * value(src)) + bias)``
+    ``value(node) = activation(reduce over in-edges(weight * value(src)) + bias)``; where weights
+    depend on the inputs (`Population.dynamics`), what the layer makes of its sources takes the
+    sum's place.
 
     Parameters
     ----------
@@ -69,15 +72,24 @@ def _value(
     """Values of one population from those before it."""
     some = next(iter(values.values()))
     batch, dtype = len(some), some.dtype
-    total = np.full((batch, population.size), NEUTRAL[population.reduce], dtype)
-    for p in projections:
-        source = values[p.source.name].reshape(batch, -1)
-        JOIN[population.reduce](np, total, p.apply(source, reduce=population.reduce))
-    total = total.reshape(batch, *population.shape)
+    if population.dynamics is not None:
+        total = _dynamic(population.dynamics, values, batch).astype(dtype)
+    else:
+        total = np.full((batch, population.size), NEUTRAL[population.reduce], dtype)
+        for p in projections:
+            source = values[p.source.name].reshape(batch, -1)
+            JOIN[population.reduce](np, total, p.apply(source, reduce=population.reduce))
+        total = total.reshape(batch, *population.shape)
     if population.bias is not None:
         total += population.bias.astype(dtype, copy=False)
     function = population.activation.function
     return total if function is None else function(total).astype(dtype, copy=False)
+
+
+def _dynamic(dynamics: Dynamics, values: Mapping[str, np.ndarray], batch: int) -> np.ndarray:
+    """What nodes hold before bias and activation where the inputs themselves set the weights."""
+    sources = [values[s.population.name].reshape(batch, *s.shape) for s in dynamics.sources]
+    return dynamics.function(*sources)
 
 
 def input_arrays(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
@@ -175,8 +187,8 @@ def verify(
     Returns
     -------
     Verification
-        Errors of every population that is a layer's output, against that layer, and of the
-        model's outputs also against the model as a whole. Populations inside a layer
+        Errors of every population that a layer gives or passes on, against that layer, and of
+        the model's outputs also against the model as a whole. Populations inside a layer
         (``name/depthwise``) have no counterpart in Keras; the layer's output tells on them.
     """
     if inputs is None and graph.topology is not None:
@@ -187,12 +199,16 @@ def verify(
         tolerance = _tolerance(graph.topology)
     arrays = [values[name] for name in graph.topology.inputs]
     expected = graph.topology.run(arrays)
-    errors = {name: _error(values[name], expected[name][0]) for name in values if name in expected}
-    # Layer by layer, a wrong wiring would be wrong on both sides: the model itself tells.
-    for ref, y in zip(graph.topology.outputs, graph.topology.predict(arrays) or [], strict=False):
-        if ref.output == 0:
-            name = graph.tensors[ref.call].population.name
-            errors[name] = max(errors.get(name, 0.0), _error(values[name].reshape(y.shape), y))
+    outputs = graph.topology.predict(arrays) or []
+    compared = [
+        *((TensorRef(name, i), y) for name, ys in expected.items() for i, y in enumerate(ys)),
+        # Layer by layer, a wrong wiring would be wrong on both sides: the model itself tells.
+        *zip(graph.topology.outputs, outputs, strict=False),
+    ]
+    errors: dict[str, float] = {}
+    for ref, y in compared:
+        name = graph.tensors[ref.label].population.name
+        errors[name] = max(errors.get(name, 0.0), _error(values[name].reshape(y.shape), y))
     return Verification(errors, tolerance)
 
 

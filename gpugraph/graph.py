@@ -67,10 +67,13 @@ class NeuronGraph:
         In order of their node ids, which is topological.
     projections : list of Projection
     tensors : mapping of str to Tensor
-        What each Keras layer call gives: its own population, or another's in some shape.
+        What each Keras layer call gives: its own population, or another's in some shape. Further
+        outputs of a call are ``name:1``, ``name:2`` ...
     topology : Topology, optional
         The model's layer calls; None for a graph that is a part of another, or that computes
         nothing by itself.
+    couplings : bool
+        Whether it was converted with the edges of normalisations' and softmaxes' groups.
     """
 
     def __init__(
@@ -80,12 +83,14 @@ class NeuronGraph:
         projections: Sequence[Projection],
         tensors: Mapping[str, Tensor] | None = None,
         topology: Topology | None = None,
+        couplings: bool = False,
     ) -> None:
         self.name = name
         self._populations = dict(populations)
         self.projections = list(projections)
         self._tensors = dict(tensors or {})
         self.topology = topology
+        self.couplings = couplings
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the Keras model behind: a copy, here or on a worker, makes edges and readings."""
@@ -186,9 +191,7 @@ class NeuronGraph:
         """Populations where paths end: the model's outputs, and what leads nowhere else."""
         names = {n for n, out in self.projections_from.items() if not out}
         if self.topology is not None:
-            # The first output of a call is known by the call's name; further ones end their branch.
-            named = {r.call for r in self.topology.outputs if r.output == 0}
-            names |= {self.tensors[call].population.name for call in named}
+            names |= {self.tensors[ref.label].population.name for ref in self.topology.outputs}
         return [p for name, p in self.populations.items() if name in names]
 
     @cached_property

@@ -15,6 +15,11 @@ class TensorRef(NamedTuple):
     call: str
     output: int
 
+    @property
+    def label(self) -> str:
+        """The call's name; ``name:1`` ... for further outputs."""
+        return f"{self.call}:{self.output}" if self.output else self.call
+
 
 @dataclass(frozen=True, eq=False)
 class LayerCall:

@@ -40,12 +40,15 @@ def shuffled(graph: NeuronGraph, seed: int) -> NeuronGraph:
         ],
         tensors=graph.tensors,
         topology=graph.topology,
+        couplings=graph.couplings,
     )
 
 
 def _drawn(projection: Projection) -> np.ndarray | None:
     """Return the kernel to be permuted; None where weights follow from the structure."""
-    return projection.kernel if projection.kind in ("weight", "scale") else None
+    # What a dynamic population makes of its inputs does not go by its edges' kernels.
+    is_free = projection.kind in ("weight", "scale") and projection.target.dynamics is None
+    return projection.kernel if is_free else None
 
 
 def _place(kernel: np.ndarray) -> tuple[int, ...]:

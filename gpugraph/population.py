@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -36,6 +36,25 @@ class Activation:
 LINEAR = Activation("linear")
 
 
+@dataclass(frozen=True)
+class Dynamics:
+    """How nodes join their inputs where the weights depend on the inputs themselves.
+
+    Edges (kind ``dynamic``, or a normalisation's scale edges) say who takes part; this says what
+    comes of it: gates, attention, statistics of a group.
+
+    Attributes
+    ----------
+    function : callable
+        Maps one array of shape ``(batch, *source shape)`` per source to one of shape
+        ``(batch, *population shape)``, to which bias and activation are applied as ever.
+    sources : tuple of Tensor
+    """
+
+    function: Callable[..., np.ndarray]
+    sources: tuple[Tensor, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Population:
     """The nodes of one tensor: contiguous ids in C order of its shape, without the batch axis.
@@ -61,6 +80,8 @@ class Population:
         Whether the channel is the first dimension instead of the last.
     attributes : mapping of str to arrays broadcastable to ``shape``
         More about each node, such as PReLU's alpha.
+    dynamics : Dynamics, optional
+        What takes the place of the weighted sum where that depends on the inputs.
     members : int64 array of shape ``(size,)``, optional
         The flat positions that are nodes, rising, where only a part of the tensor is.
     """
@@ -75,7 +96,12 @@ class Population:
     reduce: Reduce = "sum"
     channels_first: bool = False
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    dynamics: Dynamics | None = None
     members: np.ndarray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the Keras layer behind that `dynamics` asks; a copy computes nothing by itself."""
+        return {**self.__dict__, "dynamics": None}
 
     @property
     def node_values(self) -> dict[str, np.ndarray]:

@@ -1,5 +1,8 @@
 """One row per registered converter, and what is refused whatever the converter."""
 
+from importlib import import_module
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import gpugraph as gg
 from gpugraph import registry
 from tests.jacobian import randomise
 
-ROWS = {
+ROWS: dict[str, tuple] = {
     "Activation": (layers.Activation("tanh"), (2, 3)),
     "ActivityRegularization": (layers.ActivityRegularization(), (2, 3)),
     "Add": (layers.Add(), (2, 3), (2, 3)),
@@ -82,6 +85,11 @@ ROWS = {
     "ops.Subtract": (lambda xs: xs[0] - xs[1], (2, 3), (2, 3)),
     "ops.TrueDivide": (lambda x: x / 3.0, (2, 3)),
 }
+
+
+for _file in sorted(Path(__file__).parent.glob("test_*.py")):
+    if _file != Path(__file__):
+        ROWS |= getattr(import_module(f"tests.layers.{_file.stem}"), "ROWS", {})
 
 
 def model_of(function, *shapes):
