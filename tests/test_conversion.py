@@ -206,3 +206,32 @@ def test_values_that_are_not_finite_may_be_allowed():
     call = conversion((2,), (2,), allow_nonfinite=True)
     call.project_elementwise(call.source, call.population(), np.float32([1, np.nan]))
     assert np.isnan(call.draft.projections[0].kernel[1])
+
+
+def test_a_wrapped_layer_is_converted_under_the_names_of_its_wrapper():
+    call = conversion((2, 4), (2, 3))
+    layer = keras.layers.Dense(4, activation="relu", name="inner")
+    layer.build((None, 2, 3))
+    (tensor,) = call.convert(layer, "part", call.sources, [(2, 4)])
+    assert (tensor.population.name, tensor.population.layer) == ("made/part", "Dense")
+    np.testing.assert_array_equal(call.draft.projections[0].kernel, np.ravel(layer.kernel))
+    (own,) = call.convert(layer, None, call.sources, [(2, 4)])
+    assert own.population.name == "made"
+
+
+def test_a_wrapped_layer_must_give_the_shape_that_is_said():
+    call = conversion((2, 4), (2, 3))
+    layer = keras.layers.Dropout(0.5)
+    with pytest.raises(gg.ShapeError, match=r"'made/part' \(Dropout\) gives"):
+        call.convert(layer, "part", call.sources, [(3, 2)])
+
+
+def test_dynamics_take_the_place_of_the_sum():
+    call = conversion((2, 3), (2, 3), (3,))
+    target = call.population(dynamics=lambda x, y: x * y[:, None], bias=1.0)
+    dynamics = target.population.dynamics
+    assert dynamics.sources == call.sources
+    x, y = np.ones((5, 2, 3)), np.full((5, 3), 2.0)
+    assert (dynamics.function(x, y) == 2).all()
+    before = call.population("part", sources=[target], dynamics=abs)
+    assert before.population.dynamics.sources == (target,)
