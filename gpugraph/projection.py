@@ -18,7 +18,7 @@ from gpugraph.contraction import Piece, pieces
 from gpugraph.edges import Edges, Maker, chunks, edge_maker
 from gpugraph.population import Population, Reduce
 from gpugraph.strength import add_in_strength, in_degree
-from gpugraph.views import BLOCK_WEIGHTS, Weight
+from gpugraph.views import BLOCK_WEIGHTS, Weight, check_view
 
 Kind = Literal["weight", "scale", "choice", "mean", "copy", "dynamic"]
 
@@ -212,6 +212,7 @@ class Projection:
             Without ``out``, targets without an edge hold the reduction's neutral element (0,
             -inf, inf or 1).
         """
+        check_view(weight)
         xp = namespace_of(x)
         values = x if x.dtype.kind == "f" else x.astype(np.float64)
         if out is None:

@@ -310,7 +310,7 @@ def _assemble(
     for population in populations:
         renumbered[population.name] = replace(population, offset=offset)
         offset += population.size
-    return NeuronGraph(
+    part = NeuronGraph(
         name=graph.name,
         populations=renumbered,
         projections=[
@@ -324,3 +324,8 @@ def _assemble(
             if tensor.population.name in renumbered
         },
     )
+    # An output amid the graph ends paths in a part of it too.
+    for ends in ("inputs", "outputs"):
+        names = {p.name for p in (*getattr(graph, ends), *getattr(part, ends))}
+        setattr(part, ends, [p for name, p in renumbered.items() if name in names])
+    return part

@@ -17,7 +17,18 @@ BLOCK_WEIGHTS = 2**18
 
 Weight = Literal["weight", "magnitude", "positive", "negative"] | None
 
+VIEWS = ("weight", "magnitude", "positive", "negative", None)
+
 OPPOSITE: dict[Weight, Weight] = {"positive": "negative", "negative": "positive"}
+
+
+def check_view(weight: object) -> None:
+    """Raise SelectionError where there is no such view."""
+    if weight not in VIEWS:
+        raise SelectionError(
+            f"There is no view {weight!r} of the weights: choose 'weight', 'magnitude', "
+            "'positive', 'negative' or None."
+        )
 
 
 def weight_view(kernel: np.ndarray, weight: Weight) -> np.ndarray:
@@ -28,11 +39,7 @@ def weight_view(kernel: np.ndarray, weight: Weight) -> np.ndarray:
         return np.maximum(kernel, 0)
     if weight == "negative":
         return np.maximum(-kernel, 0)
-    if weight not in ("weight", None):
-        raise SelectionError(
-            f"There is no view {weight!r} of the weights: choose 'weight', 'magnitude', "
-            "'positive', 'negative' or None."
-        )
+    check_view(weight)
     return kernel
 
 

@@ -275,3 +275,11 @@ def test_a_range_is_a_slice(start, stop):
     for column in ("src", "dst", "weight", "parameter"):
         expected = getattr(whole, column)[start:stop]
         np.testing.assert_array_equal(getattr(part, column), expected)
+
+
+@pytest.mark.parametrize("kernel", [None, np.ones(3, np.float32)])
+def test_views_that_do_not_exist_are_refused(kernel):
+    ends = gg.Population("a", (3,), 0, "A"), gg.Population("b", (3,), 3, "B")
+    projection = gg.Projection(*ends, (gg.one_to_one(3).place(1, 1, 1),), kernel, "copy")
+    with pytest.raises(gg.SelectionError, match="no view 'size'"):
+        projection.apply(np.ones(3), "size")

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from gpugraph.arrays import Array, namespace_of
 from gpugraph.errors import NonFiniteError, SelectionError, SignedWeightsError
-from gpugraph.views import Weight, weight_view
+from gpugraph.views import Weight, check_view
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -25,7 +25,7 @@ def float_dtype(dtype: DTypeLike) -> np.dtype:
 
 def require_view(weight: Weight) -> None:
     """Raise SelectionError where there is no such view of the weights."""
-    weight_view(np.zeros(0), weight)
+    check_view(weight)
 
 
 def require_non_negative(graph: NeuronGraph, weight: Weight, measure: str) -> None:

@@ -12,7 +12,7 @@ from gpugraph.axes import Axis, fan_in
 from gpugraph.errors import ConvergenceError, NonFiniteError, SelectionError
 from gpugraph.population import Population, strides
 from gpugraph.projection import Projection
-from gpugraph.views import OPPOSITE, Weight, gain_view, weight_view
+from gpugraph.views import OPPOSITE, Weight, check_view, gain_view
 
 # A matrix of at most this many entries is decomposed as a whole.
 DENSE = 2**20
@@ -75,7 +75,7 @@ def singular_values(
     """
     if k < 1:
         raise SelectionError(f"k must be at least 1, not {k}.")
-    weight_view(np.zeros(0), weight)
+    check_view(weight)
     xp = namespace(device)
     what = f"The singular values of '{projection.source.name}' -> '{projection.target.name}'"
     core, factors = _taken_apart(projection, weight)

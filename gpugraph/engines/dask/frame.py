@@ -17,7 +17,7 @@ from gpugraph.errors import MissingDependencyError, SelectionError
 from gpugraph.export.tables import KINDS
 from gpugraph.partition import cut
 from gpugraph.projection import Projection
-from gpugraph.views import Weight, weight_view
+from gpugraph.views import Weight, check_view, weight_view
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -109,7 +109,7 @@ class Recipe:
                 if strange
                 else f"columns must name at least one of {', '.join(COLUMNS)}."
             )
-        weight_view(np.zeros(0), self.weight)
+        check_view(self.weight)
 
     def partition(self, piece: Piece, *contents: Any) -> Any:
         """Make one partition, on a worker, from its parcels' contents."""
