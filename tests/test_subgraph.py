@@ -8,7 +8,7 @@ from keras import layers
 
 import gpugraph as gg
 from gpugraph import arrays, subgraph
-from tests.models import randomise
+from tests.models import randomise, several_outputs
 
 
 @pytest.fixture(scope="module")
@@ -219,3 +219,10 @@ def test_chunks_do_not_change_what_is_picked(graph, monkeypatch, chunk_edges):
     for part, whole in zip([graph.threshold(0.3), graph.strongest(40)], expected, strict=True):
         for mine, theirs in zip(part.materialise("cpu"), whole.materialise("cpu"), strict=True):
             np.testing.assert_array_equal(mine, theirs)
+
+
+def test_an_output_amid_the_graph_stays_an_output_of_its_parts():
+    graph = gg.from_keras(several_outputs())
+    for part in (graph.threshold(0.0), graph.subgraph(["features", "pooled", "joined"])):
+        assert "features" in {p.name for p in part.outputs}
+    assert {p.name for p in graph.threshold(0.0).inputs} == {"image", "vector"}
