@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from gpugraph.evaluate import Verification
     from gpugraph.graph import NeuronGraph
     from gpugraph.layer_call import LayerCall
+    from gpugraph.model_weights import WeightsTable, WeightStatistics, weights_table
     from gpugraph.node_values import NodeValues, RankedNode
     from gpugraph.paths import NodePath, strongest_paths
     from gpugraph.population import Activation, Population, Tensor
@@ -153,6 +154,7 @@ _HOMES = {
     ],
     "evaluate": ["Verification"],
     "graph": ["NeuronGraph"],
+    "model_weights": ["WeightStatistics", "WeightsTable", "weights_table"],
     "node_values": ["NodeValues", "RankedNode"],
     "paths": ["NodePath", "strongest_paths"],
     "population": ["Activation", "Population", "Tensor"],

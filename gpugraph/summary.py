@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpugraph.arrays import format_bytes, free_memory
+from gpugraph.text_table import text_table
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -115,9 +115,7 @@ class Summary:
 
     def __str__(self) -> str:
         lines = [HEADER, *(row.cells for row in self.rows), self.total]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        table = [_aligned(line, widths) for line in lines]
-        return "\n".join([self.model, "", *table, "", *self.notes])
+        return "\n".join([self.model, "", *text_table(lines, NUMERIC), "", *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as numbers, text, lists and dicts, as JSON has them."""
@@ -135,13 +133,6 @@ class Summary:
                 for row in self.rows
             ],
         }
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Lay cells out in columns, numbers to the right."""
-    columns = zip(cells, widths, NUMERIC, strict=True)
-    text = (cell.rjust(n) if right else cell.ljust(n) for cell, n, right in columns)
-    return "  ".join(text).rstrip()
 
 
 def summarise(graph: NeuronGraph) -> Summary:

@@ -12,6 +12,7 @@ import numpy as np
 from gpugraph.arrays import blocks
 from gpugraph.axes import Axis
 from gpugraph.errors import MissingDependencyError
+from gpugraph.text_table import text_table
 from gpugraph.views import BLOCK_WEIGHTS
 
 if TYPE_CHECKING:
@@ -111,8 +112,7 @@ class LayerStatistics:
 
     def __str__(self) -> str:
         lines = [HEADER, *(row.cells for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join([self.model, "", *(_aligned(line, widths) for line in lines)])
+        return "\n".join([self.model, "", *text_table(lines, NUMERIC)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: None where a number is undefined or not finite."""
@@ -152,13 +152,6 @@ class LayerStatistics:
                 "to_pandas needs pandas: pip install pandas, or use to_arrow()."
             ) from error
         return self.to_arrow().to_pandas()
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Lay cells out in columns, numbers to the right."""
-    columns = zip(cells, widths, NUMERIC, strict=True)
-    text = (cell.rjust(n) if right else cell.ljust(n) for cell, n, right in columns)
-    return "  ".join(text).rstrip()
 
 
 def _is_nonfinite(value: object) -> bool:
