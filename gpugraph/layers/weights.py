@@ -47,11 +47,11 @@ def bias(call: Conversion, channels_first: bool = False) -> np.ndarray | None:
     return array(values).reshape((-1, *[1] * (rank - 1)) if channels_first else -1)
 
 
-def activation(call: Conversion) -> Activation:
-    """Return a layer's activation function."""
+def activation(call: Conversion, name: str = "activation") -> Activation:
+    """Return a layer's activation function, or the one that it holds by another name."""
     import keras
 
-    function = call.layer.activation
+    function = getattr(call.layer, name)
     if function is None or function is keras.activations.linear:
         return LINEAR
     if isinstance(function, keras.Layer):  # Dense(activation=keras.layers.LeakyReLU())

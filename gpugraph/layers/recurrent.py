@@ -1,0 +1,100 @@
+"""Recurrent layers, unrolled over time so that the graph stays acyclic.
+
+Every step has populations of its own, named after the input's time step (``name/t3/gates``), and
+all steps share the layer's kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from gpugraph.axes import one_to_one, pairs
+from gpugraph.conversion import Conversion
+from gpugraph.layer_call import substitute
+from gpugraph.layers.cells import Cell, Reading, States, make_cell
+from gpugraph.population import Tensor
+from gpugraph.registry import converts
+
+
+@converts("SimpleRNN")
+def simple_rnn(call: Conversion) -> tuple[Tensor, ...]:
+    """Units per time step: all of the step's inputs and all units of the one before (`weight`)."""
+    return unrolled(call, make_cell(call, call.layer.cell))
+
+
+@converts("LSTM")
+def lstm(call: Conversion) -> tuple[Tensor, ...]:
+    """Four gates per unit and time step (`weight`), cell and hidden states (`dynamic`)."""
+    return unrolled(call, make_cell(call, call.layer.cell))
+
+
+@converts("GRU")
+def gru(call: Conversion) -> tuple[Tensor, ...]:
+    """Gates and candidates per time step (`weight`), what is reset and updated (`dynamic`)."""
+    return unrolled(call, make_cell(call, call.layer.cell))
+
+
+@converts("RNN")
+def rnn(call: Conversion) -> tuple[Tensor, ...]:
+    """As the layer of its cell; stacked cells one upon the other in every time step."""
+    return unrolled(call, make_cell(call, call.layer.cell))
+
+
+def unrolled(call: Conversion, cell: Cell) -> tuple[Tensor, ...]:
+    """Convert a recurrent layer step by step; return its output, and its states if asked for."""
+    layer = call.layer
+    if layer.stateful:
+        raise call.unsupported("it is stateful: its states carry over from batch to batch")
+    sequence, initial = arguments(call)
+    states: States = initial or [None] * cell.n_states
+    steps = range(sequence.shape[0])
+    outputs: list[Tensor] = []
+    for t in reversed(steps) if layer.go_backwards else steps:
+        is_result = len(outputs) == len(steps) - 1 and not layer.return_sequences
+        name = None if is_result else f"t{t}/hidden"
+        output, states = cell.step(f"t{t}", name, Reading(sequence, t), states)
+        outputs.append(output)
+    result = _sequence(call, outputs) if layer.return_sequences else outputs[-1]
+    return (result, *(s for s in states if s is not None)) if layer.return_state else (result,)
+
+
+def arguments(call: Conversion) -> tuple[Tensor, Sequence[Tensor]]:
+    """Return the sequence that a recurrent layer is called on, and its initial states, if any.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If it is called with a mask, or with initial states that are no tensors of the model.
+    """
+    import keras
+
+    refuse_mask(call)
+    if not call.call.inputs:  # wrapped by another layer, which gives them in this order
+        return call.sources[0], call.sources[1:]
+    tensors = dict(zip(call.call.inputs, call.sources, strict=True))
+    given = dict(zip(("sequences", "initial_state"), call.call.args, strict=False))
+    given = substitute(given | dict(call.call.kwargs), tensors)
+    states = keras.tree.flatten(given.get("initial_state") or ())
+    if not all(isinstance(state, Tensor) for state in states):
+        raise call.unsupported("its initial state is a constant, not a tensor of the model")
+    return given["sequences"], states
+
+
+def refuse_mask(call: Conversion) -> None:
+    """Refuse a call with a mask: the third argument of a recurrent layer and of its wrappers."""
+    mask = [*call.call.args[2:3], call.call.kwargs.get("mask")]
+    if any(given is not None for given in mask):
+        raise call.unsupported(
+            "it is called with a mask, on which its steps depend"
+        )
+
+
+def _sequence(call: Conversion, outputs: Sequence[Tensor]) -> Tensor:
+    """Add the output of every step, in the order in which they were made (`copy`)."""
+    n, size = len(outputs), prod(outputs[0].shape)
+    target = call.population(shape=(n, *outputs[0].shape), channels_first=False, sources=outputs)
+    for i, output in enumerate(outputs):
+        step = pairs([0], [i], [0], 1, n, 1).place(dst=size)
+        call.project(output, target, [step, one_to_one(size).place(1, 1)], kind="copy")
+    return target
