@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gpugraph.axes import fan_in, fan_out, one_to_one
 from gpugraph.conversion import Conversion
+from gpugraph.layers.einsum import project
 from gpugraph.layers.weights import activation, array, bias, kernel
-from gpugraph.population import Tensor, strides
+from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
 
@@ -34,22 +35,7 @@ def einsum_dense(call: Conversion) -> Tensor:
     offset = None if call.layer.bias is None else array(call.layer.bias)
     target = call.population(bias=offset, activation=activation(call))
     into, across, out = _labels(call, len(source.shape))
-    labels, lengths = into + out + across, source.shape + target.shape + weights.shape
-    sizes = dict(zip(labels, lengths, strict=True))
-    if lengths != tuple(sizes[label] for label in labels):
-        raise call.misfit(f"output {target.shape} and a kernel of shape {weights.shape}")
-    src, dst, tap = (
-        dict(zip(labels, strides(shape), strict=True))
-        for labels, shape in ((into, source.shape), (out, target.shape), (across, weights.shape))
-    )
-    axes = []
-    # Kept dimensions first, then the summed, then the made ones, as in Dense.
-    order = [x for x in into if x in out] + [x for x in into if x not in out]
-    for label in order + [x for x in out if x not in into]:
-        kind = fan_out if label not in into else one_to_one if label in out else fan_in
-        place = (src.get(label, 0), dst.get(label, 0), tap.get(label, 0))
-        axes.append(kind(sizes[label]).place(*place))
-    call.project(source, target, axes, weights)
+    project(call, source, into, target, out, weights, across)
     return target
 
 
@@ -61,12 +47,6 @@ def _labels(call: Conversion, rank: int) -> tuple[str, str, str]:
     elided = spare[: rank + 1 - len(into.replace("...", ""))]
     into, out = into.replace("...", elided), out.replace("...", elided)
     batch = into[0]
-    plain = (
-        out[:1] == batch
-        and batch not in across
-        and all(len(set(labels)) == len(labels) for labels in (into, across, out))
-        and set(across) <= set(into) | set(out)
-    )
-    if not plain:
-        raise call.unsupported(f"its equation {call.layer.equation!r} is not a plain product")
+    if out[:1] != batch or batch in into[1:] + across + out[1:]:
+        raise call.unsupported(f"its equation {call.layer.equation!r} joins samples of the batch")
     return into[1:], across, out[1:]

@@ -45,9 +45,31 @@ def test_einsum_dense(equation, shape, output_shape, bias_axes):
     assert_linear(layers.EinsumDense(equation, output_shape, bias_axes=bias_axes), shape)
 
 
-def test_einsum_dense_refuses_an_equation_that_takes_a_diagonal():
-    model = single(layers.EinsumDense("abb,bc->ac", 5), (3, 3))
-    with pytest.raises(gg.UnsupportedLayerError, match="'abb,bc->ac' is not a plain product"):
+@pytest.mark.parametrize(
+    ("equation", "shape", "output_shape"),
+    [
+        ("abb,bc->ac", (3, 3), 4),  # summed along the diagonal
+        ("abb,bc->abc", (3, 3), (3, 4)),  # kept along the diagonal
+        ("...bb,bc->...bc", (2, 3, 3), (3, 4)),
+        ("abcb,cd->abd", (3, 2, 3), (3, 4)),
+        ("abb,cd->acd", (3, 3), (2, 4)),
+        ("abb,bb->ab", (3, 3), 3),  # of input and kernel
+        ("ab,bcc->ac", (3,), 4),  # of the kernel alone
+        ("ab,bbc->ac", (3,), 4),
+    ],
+)
+def test_einsum_dense_along_diagonals(equation, shape, output_shape):
+    assert_linear(layers.EinsumDense(equation, output_shape), shape)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "output_shape"),
+    [("ab,bc->bc", (2,), 4), ("abc,acd->abd", (3, 4), (3, 5)), ("aab,bc->abc", (2, 3), (3, 4))],
+)
+def test_einsum_dense_refuses_to_join_samples(equation, shape, output_shape):
+    inputs = keras.Input(batch_shape=(2, *shape))
+    model = keras.Model(inputs, layers.EinsumDense(equation, output_shape)(inputs))
+    with pytest.raises(gg.UnsupportedLayerError, match=f"'{equation}' joins samples of the batch"):
         gg.from_keras(model)
 
 
