@@ -8,8 +8,9 @@ import numpy as np
 
 from gpugraph.axes import fan_in, fan_out, window
 from gpugraph.conversion import Conversion
-from gpugraph.layers.cells import LSTMCell, Reading, bias, of_cell
+from gpugraph.layers.cell import Reading, bias, of_cell
 from gpugraph.layers.layout import Layout, padding_before
+from gpugraph.layers.lstm import LSTMCell
 from gpugraph.layers.recurrent import unrolled
 from gpugraph.population import Tensor, strides
 from gpugraph.registry import converts

@@ -12,7 +12,8 @@ from math import prod
 from gpugraph.axes import one_to_one, pairs
 from gpugraph.conversion import Conversion
 from gpugraph.layer_call import substitute
-from gpugraph.layers.cells import Cell, Reading, States, make_cell
+from gpugraph.layers.cell import Cell, Reading, States
+from gpugraph.layers.cells import make_cell
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
@@ -85,9 +86,7 @@ def refuse_mask(call: Conversion) -> None:
     """Refuse a call with a mask: the third argument of a recurrent layer and of its wrappers."""
     mask = [*call.call.args[2:3], call.call.kwargs.get("mask")]
     if any(given is not None for given in mask):
-        raise call.unsupported(
-            "it is called with a mask, on which its steps depend"
-        )
+        raise call.unsupported("it is called with a mask, on which its steps depend")
 
 
 def _sequence(call: Conversion, outputs: Sequence[Tensor]) -> Tensor:
