@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,6 +92,8 @@ class Expansion:
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
     ) -> list[TensorRef]:
         layer = node.operation
+        if _trains_by_default(layer):
+            kwargs = {key: value for key, value in kwargs.items() if key != "training"}
         specs = self._output_specs(node, name, args, kwargs, refs)
         call = LayerCall(
             name=name,
@@ -147,6 +150,15 @@ class Expansion:
         use = self._given.get(name, 0)
         self._given[name] = use + 1
         return self._unique(f"{name}#{use}") if use else name
+
+
+def _trains_by_default(layer: Any) -> bool:
+    """Whether Keras notes training=True at a layer's calls, whoever said so: augmentation's.
+
+    ``model.predict`` goes by what it is asked for, inference.
+    """
+    parameters = inspect.signature(type(layer).call).parameters
+    return "training" in parameters and parameters["training"].default is True
 
 
 def _uses(function: Any) -> dict[int, int]:

@@ -62,17 +62,20 @@ def find_converter(layer: Any, name: str) -> Converter:
     """Return the converter of a layer; ``name`` is its call's, for the error."""
     import keras
 
-    import gpugraph.layers  # noqa: F401  (registers Keras's own layers)
+    from gpugraph.layers.refused import REFUSED  # registers Keras's own layers, as their package
 
     cls = type(layer)
     key = cls.__name__ if isinstance(layer, keras.Layer) else f"ops.{cls.__name__}"
     converter = _CONVERTERS.get(key)
     # A user's own class may bear the name of one of Keras's: its call() is another.
-    if converter is None or (_is_own(converter) and not cls.__module__.startswith("keras.")):
+    is_keras = cls.__module__.startswith("keras.")
+    if converter is None or (_is_own(converter) and not is_keras):
+        why = f"no converter is registered for {cls.__module__}.{cls.__name__}"
+        if is_keras and key in REFUSED:
+            why += f", since {REFUSED[key]}"
         raise UnsupportedLayerError(
-            f"Cannot convert layer '{name}' ({cls.__name__}): no converter is registered for "
-            f'{cls.__module__}.{cls.__name__}. Register one with @gpugraph.converts("{key}"), or '
-            "cut the model before this layer."
+            f"Cannot convert layer '{name}' ({cls.__name__}): {why}. Register one with "
+            f'@gpugraph.converts("{key}"), or cut the model before this layer.'
         )
     return converter
 

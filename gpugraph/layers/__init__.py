@@ -10,6 +10,7 @@ from gpugraph.layers import (  # noqa: F401
     merging,
     normalization,
     pooling,
+    preprocessing,
     reshaping,
     spatial,
 )

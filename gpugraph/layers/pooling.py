@@ -9,6 +9,7 @@ import numpy as np
 from gpugraph.axes import Axis, fan_in, one_to_one, window
 from gpugraph.conversion import Conversion
 from gpugraph.layers.layout import Layout, padding_before
+from gpugraph.layers.resampling import resampled
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
@@ -30,10 +31,7 @@ def average_pooling(call: Conversion) -> Tensor:
     target = call.population(channels_first=layout.channels_first)
     windows = _windows(call, layout, target)
     _refuse_replicated_borders(call, windows)
-    axes = [
-        replace(axis, gain=1 / np.bincount(axis.dst, minlength=axis.n_dst)[axis.dst])
-        for axis in windows
-    ]
+    axes = [_averaging(axis) for axis in windows]
     call.project(call.source, target, [*axes, _channels(call, layout, target)], kind="mean")
     return target
 
@@ -68,6 +66,50 @@ def global_average_pooling(call: Conversion) -> Tensor:
     share = 1 / np.prod(layout.spatial(call.source.shape))
     call.project(call.source, target, _whole_channels(call, layout), share, kind="mean")
     return target
+
+
+@converts("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D")
+def adaptive_max_pooling(call: Conversion) -> Tensor:
+    """Every choice of the part that an output stands for, weight 1 (`choice`); the maximum."""
+    layout = Layout.of(call.layer)
+    target = call.population(reduce="max", channels_first=layout.channels_first)
+    axes = _adaptive(call, layout, target)
+    call.project(call.source, target, [*axes, _channels(call, layout, target)], kind="choice")
+    return target
+
+
+@converts("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D")
+def adaptive_average_pooling(call: Conversion) -> Tensor:
+    """Every input of the part that an output stands for, weight 1 / their number (`mean`)."""
+    layout = Layout.of(call.layer)
+    target = call.population(channels_first=layout.channels_first)
+    axes = [_averaging(axis) for axis in _adaptive(call, layout, target)]
+    call.project(call.source, target, [*axes, _channels(call, layout, target)], kind="mean")
+    return target
+
+
+def _averaging(axis: Axis) -> Axis:
+    """Return an axis on which every target takes the mean of its sources."""
+    return replace(axis, gain=1 / np.bincount(axis.dst, minlength=axis.n_dst)[axis.dst])
+
+
+def _adaptive(call: Conversion, layout: Layout, target: Tensor) -> list[Axis]:
+    """One axis per spatial dimension: output i of m takes inputs floor(i n/m) ... ceil((i+1) n/m).
+
+    As torch defines it; what lies on the border of two parts counts in both.
+    """
+    axes = []
+    for n_src, n_dst, src, dst in zip(
+        layout.spatial(call.source.shape),
+        layout.spatial(target.shape),
+        layout.spatial(call.source.strides),
+        layout.spatial(target.strides),
+        strict=True,
+    ):
+        i, j = np.indices((n_dst, n_src))
+        to, position = np.nonzero((j >= i * n_src // n_dst) & (j < -(-(i + 1) * n_src // n_dst)))
+        axes.append(resampled(position, to, n_src, n_dst, n_src).place(src, dst))
+    return axes
 
 
 def _windows(call: Conversion, layout: Layout, target: Tensor) -> list[Axis]:

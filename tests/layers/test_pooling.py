@@ -1,3 +1,6 @@
+from itertools import product
+from math import ceil, floor
+
 import keras
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import gpugraph as gg
-from tests.jacobian import assert_forward, assert_linear
+from tests.jacobian import assert_forward, assert_linear, single
 from tests.reference import pooling_edges
 from tests.strategies import windows
 
@@ -18,7 +21,26 @@ GLOBAL_AVERAGE = [
     layers.GlobalAveragePooling2D,
     layers.GlobalAveragePooling3D,
 ]
+ADAPTIVE_MAX = {
+    1: layers.AdaptiveMaxPooling1D,
+    2: layers.AdaptiveMaxPooling2D,
+    3: layers.AdaptiveMaxPooling3D,
+}
+ADAPTIVE_AVERAGE = {
+    1: layers.AdaptiveAveragePooling1D,
+    2: layers.AdaptiveAveragePooling2D,
+    3: layers.AdaptiveAveragePooling3D,
+}
 SHAPES = {1: (5, 2), 2: (3, 4, 2), 3: (2, 3, 4, 2)}
+
+ROWS = {
+    "AdaptiveAveragePooling1D": (layers.AdaptiveAveragePooling1D(2), (5, 2)),
+    "AdaptiveAveragePooling2D": (layers.AdaptiveAveragePooling2D((2, 3)), (3, 4, 2)),
+    "AdaptiveAveragePooling3D": (layers.AdaptiveAveragePooling3D((1, 2, 3)), (2, 3, 4, 2)),
+    "AdaptiveMaxPooling1D": (layers.AdaptiveMaxPooling1D(2), (5, 2)),
+    "AdaptiveMaxPooling2D": (layers.AdaptiveMaxPooling2D((2, 3)), (3, 4, 2)),
+    "AdaptiveMaxPooling3D": (layers.AdaptiveMaxPooling3D((1, 2, 3)), (2, 3, 4, 2)),
+}
 
 
 def edge_set(graph):
@@ -101,3 +123,46 @@ def test_global_max_pooling(rank, keepdims, data_format):
     assert edges == {(c, c) for c in range(shape[channel])}
     assert graph.n_edges == np.prod(shape)
     assert target.reduce == "max"
+
+
+def adaptive_edges(n, m):
+    """Every (input, output) of one dimension, as torch and Keras document it."""
+    return {(j, i) for i in range(m) for j in range(floor(i * n / m), ceil((i + 1) * n / m))}
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("size", [(1, 1, 1), (2, 3, 2), (4, 2, 5), (5, 7, 3)])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_adaptive_average_pooling(rank, size, data_format):
+    shape = (5, 3, 4)[:rank]
+    layer = ADAPTIVE_AVERAGE[rank](size[:rank], data_format=data_format)
+    channels_first = data_format == "channels_first"
+    graph = assert_linear(layer, (2, *shape) if channels_first else (*shape, 2))
+    assert [p.kind for p in graph.projections] == ["mean"]
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (4, 2), (7, 5)])
+def test_adaptive_max_pooling(size, data_format):
+    n, m, channels = 5, 3, 2
+    shape = (channels, n, m) if data_format == "channels_first" else (n, m, channels)
+    graph = assert_forward(layers.AdaptiveMaxPooling2D(size, data_format=data_format), shape)
+    rows, columns = adaptive_edges(n, size[0]), adaptive_edges(m, size[1])
+    expected = set()
+    for (y, i), (x, j), c in product(rows, columns, range(channels)):
+        first = data_format == "channels_first"
+        expected.add(((c, y, x), (c, i, j)) if first else ((y, x, c), (i, j, c)))
+    assert edge_set(graph) == expected
+    assert graph.n_edges == len(expected)
+    assert [p.kind for p in graph.projections] == ["choice"]
+
+
+@pytest.mark.parametrize(("rank", "size"), [(1, 2), (1, 7), (3, (2, 4, 1))])
+def test_adaptive_max_pooling_in_other_dimensions(rank, size):
+    assert_forward(ADAPTIVE_MAX[rank](size), SHAPES[rank])
+
+
+def test_adaptive_pooling_into_equal_parts_is_pooling():
+    adaptive = gg.from_keras(single(layers.AdaptiveMaxPooling2D((3, 2)), (6, 4, 2)))
+    plain = gg.from_keras(single(layers.MaxPooling2D((2, 2)), (6, 4, 2)))
+    assert edge_set(adaptive) == edge_set(plain)
