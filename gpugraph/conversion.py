@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpugraph.axes import Axis, fan_out, one_to_one
+from gpugraph.axes import Axis, fan_in, fan_out, one_to_one
 from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
 from gpugraph.layer_call import LayerCall
 from gpugraph.population import (
@@ -41,6 +41,9 @@ class Draft:
     populations : dict of str to Population
     projections : list of Projection
     n_nodes : int
+    logits : dict of str to Population
+        Where couplings make two populations of one: by the second's name, the first, which takes
+        what is projected to the second.
     """
 
     allow_nonfinite: bool = False
@@ -48,6 +51,7 @@ class Draft:
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
     n_nodes: int = 0
+    logits: dict[str, Population] = field(default_factory=dict)
     _kernels: dict[int, list[np.ndarray]] = field(default_factory=dict)
 
     def shared(self, layer: Any, kernel: np.ndarray) -> np.ndarray:
@@ -179,6 +183,10 @@ class Conversion:
     ) -> Tensor:
         """Add a population named after the call and return it as a tensor.
 
+        With couplings, one whose activation lets nodes meet (softmax) becomes two, so that the
+        graph stays acyclic: ``name/logits`` takes the edges and the bias, and the population
+        itself what `activated` adds.
+
         Parameters
         ----------
         part : str, optional
@@ -199,6 +207,19 @@ class Conversion:
         """
         shape = self.output_shape if shape is None else tuple(shape)
         sources = self.sources if sources is None else tuple(sources)
+        if self.dimensions(activation.axes, len(shape)) and self.draft.couplings:
+            logits = self.population(
+                "logits" if part is None else f"{part}/logits",
+                shape,
+                bias=bias,
+                reduce=reduce,
+                channels_first=channels_first,
+                dynamics=dynamics,
+                sources=sources,
+            )
+            target = self.activated(logits, activation, part, attributes=attributes)
+            self.draft.logits[target.population.name] = logits.population
+            return target
         before = [t.population for t in sources]
         if channels_first is None:
             channels_first = any(p.channels_first and len(p.shape) == len(shape) for p in before)
@@ -221,6 +242,79 @@ class Conversion:
         self.draft.populations[population.name] = population
         self.draft.n_nodes += population.size
         return Tensor(population, shape)
+
+    def activated(
+        self,
+        source: Tensor,
+        activation: Activation,
+        part: str | None = None,
+        *,
+        attributes: Mapping[str, np.ndarray] | None = None,
+    ) -> Tensor:
+        """Add a population that is an activation of a tensor, one to one (`copy`).
+
+        With couplings, nodes that meet in the activation are joined too; see `couple`.
+        """
+        met = self.dimensions(activation.axes, len(source.shape))
+        coupled = bool(met) and self.draft.couplings
+        target = self.population(
+            part,
+            source.shape,
+            activation=replace(activation, axes=()) if coupled else activation,
+            attributes=attributes,
+            # Edges that say who takes part are not to be summed over.
+            dynamics=_as_it_is if coupled else None,
+            sources=[source],
+        )
+        self.project_elementwise(source, target)
+        self.couple(source, target, met)
+        return target
+
+    def dimensions(self, axes: int | Sequence[int], rank: int) -> tuple[int, ...]:
+        """Return which dimensions of a shape Keras's axes are, which count the batch's too.
+
+        Parameters
+        ----------
+        axes : int or sequence of int
+            Negative: from the end.
+        rank : int
+            Number of dimensions without the batch's.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            If one of them is the batch's.
+        """
+        axes = (axes,) if isinstance(axes, int) else tuple(axes)
+        for axis in axes:
+            if axis in (0, -rank - 1):
+                raise self.unsupported(
+                    f"along its axis {axis}, the batch's, samples depend on one another"
+                )
+        return tuple(sorted({axis % (rank + 1) - 1 for axis in axes}))
+
+    def couple(self, source: Tensor, target: Tensor, dimensions: Sequence[int]) -> None:
+        """Add an edge (`dynamic`) from each neuron of a group to each of its neurons' outputs.
+
+        Adds none unless couplings were asked for. A neuron takes part in its own group, so that
+        one edge leads to its own output, beside the one that carries its value.
+
+        Parameters
+        ----------
+        source, target : Tensor
+            Of the same shape.
+        dimensions : sequence of int
+            A group is what differs in these alone.
+        """
+        if not (dimensions and self.draft.couplings):
+            return
+        places = list(zip(target.shape, source.strides, target.strides, strict=True))
+        apart = [p for i, p in enumerate(places) if i not in dimensions]
+        together = [p for i, p in enumerate(places) if i in dimensions]
+        axes = [one_to_one(n).place(src=src, dst=dst) for n, src, dst in apart]
+        axes += [fan_in(n).place(src=src) for n, src, _ in together]
+        axes += [fan_out(n).place(dst=dst) for n, _, dst in together]
+        self.project(source, target, axes, kind="dynamic")
 
     def project(
         self,
@@ -270,7 +364,8 @@ class Conversion:
                     f"its shapes ({shapes}): {what} element {last} of {size:.0f} would be read. "
                     "Choose an input_shape for which the model was built."
                 )
-        projection = Projection(source.population, target.population, tuple(axes), kernel, kind)
+        into = self.draft.logits.get(target.population.name, target.population)
+        projection = Projection(source.population, into, tuple(axes), kernel, kind)
         self.draft.projections.append(projection)
 
     def project_elementwise(
@@ -348,6 +443,11 @@ def convert_call(call: LayerCall, sources: Sequence[Tensor], draft: Draft) -> tu
             f"Keras gives {call.output_shapes}."
         )
     return tuple(outputs)
+
+
+def _as_it_is(values: np.ndarray) -> np.ndarray:
+    """Return what the source holds."""
+    return values
 
 
 def _is_same(kernel: np.ndarray, other: np.ndarray) -> bool:

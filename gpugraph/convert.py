@@ -69,7 +69,7 @@ def from_keras(
     return NeuronGraph(
         name=calls.name,
         populations=draft.populations,
-        projections=draft.projections,
+        projections=sorted(draft.projections, key=lambda p: p.target.offset),
         tensors={ref.label: tensor for ref, tensor in tensors.items()},
         couplings=couplings,
         topology=calls,

@@ -27,10 +27,13 @@ class Activation:
     function : callable, optional
         Maps an array of shape ``(batch, *population shape)`` to one of the same shape.
         None: the identity.
+    axes : tuple of int
+        Axes of that array along which nodes meet, as in a softmax, without edges that say so.
     """
 
     name: str
     function: Callable[[np.ndarray], np.ndarray] | None = None
+    axes: tuple[int, ...] = ()
 
 
 LINEAR = Activation("linear")

@@ -13,4 +13,5 @@ from gpugraph.layers import (  # noqa: F401
     preprocessing,
     reshaping,
     spatial,
+    statistics,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpugraph.conversion import Conversion
 from gpugraph.layers.weights import activation, array, layer_activation
-from gpugraph.population import LINEAR, Activation, Tensor
+from gpugraph.population import LINEAR, Tensor
 from gpugraph.registry import converts
 
 
@@ -12,23 +12,25 @@ from gpugraph.registry import converts
 def activation_layer(call: Conversion) -> Tensor:
     """One to one, weight 1 (`copy`), the function on the nodes; "linear" makes no nodes."""
     function = activation(call)
-    return call.source if function is LINEAR else _copied(call, function)
+    return call.source if function is LINEAR else call.activated(call.source, function)
 
 
-@converts("ReLU", "LeakyReLU", "ELU", "Softmax")
+@converts("ReLU", "LeakyReLU", "ELU")
 def activation_function(call: Conversion) -> Tensor:
     """One to one, weight 1 (`copy`), the function on the nodes."""
-    return _copied(call, layer_activation(call.layer))
+    return call.activated(call.source, layer_activation(call.layer))
+
+
+@converts("Softmax")
+def softmax(call: Conversion) -> Tensor:
+    """One to one, weight 1 (`copy`), the function on the nodes; couplings along its axes."""
+    if len(call.call.args) > 1 or call.call.kwargs.get("mask") is not None:
+        raise call.unsupported("it is called with a mask, which leaves out other neurons each time")
+    return call.activated(call.source, layer_activation(call.layer))
 
 
 @converts("PReLU")
 def prelu(call: Conversion) -> Tensor:
     """One to one, weight 1 (`copy`), the function on the nodes and its alpha as an attribute."""
-    return _copied(call, layer_activation(call.layer), alpha=array(call.layer.alpha))
-
-
-def _copied(call: Conversion, function: Activation, **attributes: object) -> Tensor:
-    """Copy the source into a population with an activation function."""
-    target = call.population(activation=function, attributes=attributes)  # type: ignore[arg-type]
-    call.project_elementwise(call.source, target)
-    return target
+    alpha = {"alpha": array(call.layer.alpha)}
+    return call.activated(call.source, layer_activation(call.layer), attributes=alpha)

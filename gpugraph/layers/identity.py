@@ -23,6 +23,7 @@ def input_layer(call: Conversion) -> Tensor:
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "StochasticDepth",
 )
 def identity(call: Conversion) -> Tensor:
     """No nodes: passed on unchanged at inference."""

@@ -1,6 +1,8 @@
-"""Layers that scale and shift: BatchNormalization, Normalization, Rescaling."""
+"""Layers that scale and shift by numbers of their own, and SpectralNormalization."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from gpugraph.registry import converts
 @converts("BatchNormalization")
 def batch_normalization(call: Conversion) -> Tensor:
     """One to one, weight gamma / sqrt(variance + epsilon), as at inference (`scale`)."""
-    layer, shape = call.layer, call.source.shape
+    layer, source = call.layer, call.sources[0]  # a mask only matters in training
     mean, variance = (
         array(v).astype(np.float64) for v in (layer.moving_mean, layer.moving_variance)
     )
@@ -23,11 +25,11 @@ def batch_normalization(call: Conversion) -> Tensor:
     shift = -mean * scale
     if layer.center:
         shift = shift + array(layer.beta)
-    axis = layer.axis % (len(shape) + 1) - 1
-    if axis < 0 or shape[axis] != scale.size:
+    (channel,) = call.dimensions(layer.axis, len(source.shape))
+    if source.shape[channel] != scale.size:
         raise call.misfit(f"{scale.size} features along axis {layer.axis}")
-    along = [-1 if i == axis else 1 for i in range(len(shape))]
-    return _scaled(call, scale.reshape(along), shift.reshape(along))
+    along = [-1 if i == channel else 1 for i in range(len(source.shape))]
+    return _scaled(call, source, scale.reshape(along), shift.reshape(along))
 
 
 @converts("Normalization")
@@ -40,9 +42,8 @@ def normalization(call: Conversion) -> Tensor:
 
     mean, variance = (array(v).astype(np.float64) for v in (layer.mean, layer.variance))
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
-    if layer.invert:
-        return _scaled(call, _without_batch(deviation), _without_batch(mean))
-    return _scaled(call, _without_batch(1 / deviation), _without_batch(-mean / deviation))
+    scale, shift = (deviation, mean) if layer.invert else (1 / deviation, -mean / deviation)
+    return _scaled(call, call.source, _without_batch(scale), _without_batch(shift))
 
 
 @converts("Rescaling")
@@ -57,7 +58,21 @@ def rescaling(call: Conversion) -> Tensor:
     )
     if scale.ndim and keras.config.image_data_format() == "channels_first":
         scale = scale.reshape(scale.shape + (1,) * (3 - scale.ndim))
-    return _scaled(call, scale, offset)
+    return _scaled(call, call.source, scale, offset)
+
+
+@converts("LayerScale")
+def layer_scale(call: Conversion) -> Tensor:
+    """One to one, weight gamma of the channel (`scale`)."""
+    return _scaled(call, call.source, array(call.layer.gamma))
+
+
+@converts("SpectralNormalization")
+def spectral_normalization(call: Conversion) -> Sequence[Tensor]:
+    """What the layer inside becomes, with its kernel as training left it."""
+    if not hasattr(call.layer.layer, "kernel"):
+        raise call.unsupported("embeddings in it are cut off to whole numbers, like their tokens")
+    return call.convert(call.layer.layer, None, call.sources, call.call.output_shapes)
 
 
 def _without_batch(values: np.ndarray) -> np.ndarray:
@@ -65,8 +80,10 @@ def _without_batch(values: np.ndarray) -> np.ndarray:
     return values[0] if values.ndim and values.shape[0] == 1 else values
 
 
-def _scaled(call: Conversion, scale: np.ndarray, shift: np.ndarray) -> Tensor:
+def _scaled(
+    call: Conversion, source: Tensor, scale: np.ndarray, shift: np.ndarray | None = None
+) -> Tensor:
     """Project one to one with a weight and a bias that broadcast over the shape."""
-    target = call.population(bias=shift)
-    call.project_elementwise(call.source, target, scale, kind="scale")
+    target = call.population(bias=shift, sources=[source])
+    call.project_elementwise(source, target, scale, kind="scale")
     return target

@@ -52,14 +52,47 @@ def activation(call: Conversion, name: str = "activation") -> Activation:
     import keras
 
     function = getattr(call.layer, name)
+    while isinstance(function, keras.layers.Activation):
+        function = function.activation
     if function is None or function is keras.activations.linear:
         return LINEAR
-    if isinstance(function, keras.Layer):  # Dense(activation=keras.layers.LeakyReLU())
+    if is_activation_layer(function):  # Dense(activation=keras.layers.LeakyReLU())
         return layer_activation(function)
     name = getattr(function, "__name__", type(function).__name__)
     if name == "glu":
         raise call.unsupported("its activation 'glu' halves the number of channels")
+    if isinstance(function, keras.Layer):
+        raise call.unsupported(
+            f"its activation is a layer, {name}, whose edges would not show; call it by itself"
+        )
+    if is_keras_activation(name, function):
+        return Activation(name, KerasFunction(function), (-1,) if name in MEETING else ())
+    if call.draft.couplings:
+        raise call.unsupported(
+            f"whether neurons meet in its activation '{name}', as they do in softmax, cannot be "
+            "told, and couplings are asked for"
+        )
     return Activation(name, KerasFunction(function))
+
+
+# Activations in which the neurons along the last axis meet.
+MEETING = {"softmax", "log_softmax", "sparsemax"}
+
+
+def is_keras_activation(name: str, function: Any) -> bool:
+    """Whether a function is one of ``keras.activations``, by that name or as an operation."""
+    import keras
+
+    return hasattr(keras.activations, name) and function in (
+        getattr(keras.activations, name),
+        getattr(keras.ops, name, None),
+    )
+
+
+def is_activation_layer(function: Any) -> bool:
+    """Whether something is one of Keras's layers that are an activation."""
+    cls = type(function)
+    return cls.__name__ in ACTIVATION_LAYERS and cls.__module__.startswith("keras.")
 
 
 # Activations that Keras offers as layers: the function's name, and the options that change it
@@ -75,14 +108,19 @@ ACTIVATION_LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def layer_activation(layer: Any) -> Activation:
     """Return a layer that is an activation, named with unusual options: ``relu(max_value=6)``."""
-    name, usual = ACTIVATION_LAYERS.get(type(layer).__name__, (layer.name, {}))
+    name, usual = ACTIVATION_LAYERS[type(layer).__name__]
     options = {key: getattr(layer, key) for key in usual}
     unusual = [
         f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"
         for key, value in options.items()
         if value != usual[key]
     ]
-    return Activation(f"{name}({', '.join(unusual)})" if unusual else name, KerasFunction(layer))
+    axes = options.get("axis", ())
+    return Activation(
+        f"{name}({', '.join(unusual)})" if unusual else name,
+        KerasFunction(layer),
+        (axes,) if isinstance(axes, int) else tuple(axes),
+    )
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,53 @@ from keras import layers
 import gpugraph as gg
 from tests.jacobian import assert_forward, single
 
-
-@pytest.mark.parametrize(
-    "name",
-    ["relu", "relu6", "sigmoid", "tanh", "softmax", "gelu", "silu", "elu", "selu", "softplus"],
+# Neither can be an activation by its name alone: one makes no nodes, one halves the channels, and
+# Keras cannot call the third without its threshold.
+NOT_PLAIN = {"linear", "glu", "threshold"}
+PLAIN = sorted(
+    name
+    for name, function in vars(keras.activations).items()
+    if callable(function) and name not in {"get", "serialize", "deserialize", *NOT_PLAIN}
 )
+
+
+@pytest.mark.parametrize("name", PLAIN)
 def test_activation(name):
     graph = assert_forward(layers.Activation(name), (2, 3))
     (projection,) = graph.projections
-    assert projection.target.activation.name == name
+    assert keras.activations.get(projection.target.activation.name) is keras.activations.get(name)
     assert projection.kind == "copy"
     assert [src for src, _, _ in graph.edge_tuples()] == list(range(6))
+
+
+def test_every_activation_layer_of_keras_has_a_converter():
+    package = "keras.src.layers.activations."
+    own = {n for n, c in vars(layers).items() if getattr(c, "__module__", "").startswith(package)}
+    assert {"Activation", "ReLU", "Softmax"} < own <= set(gg.supported_layers())
+
+
+def test_an_activation_that_halves_the_channels_is_refused():
+    x = keras.Input((4,))
+    with pytest.raises(gg.UnsupportedLayerError, match="'glu' halves"):
+        gg.from_keras(keras.Model(x, layers.Activation("glu")(x)))
 
 
 @pytest.mark.parametrize("function", [None, "linear", keras.activations.linear])
 def test_linear_activation_makes_no_nodes(function):
     graph = gg.from_keras(single(layers.Activation(function), (2, 3)))
     assert (graph.n_nodes, graph.n_edges) == (6, 0)
+
+
+def test_activation_that_is_another_activation_layer():
+    graph = assert_forward(layers.Activation(layers.Activation("tanh")), (2, 3))
+    assert graph.projections[0].target.activation.name == "tanh"
+
+
+def test_an_activation_that_is_any_other_layer_is_refused():
+    layer = layers.Activation(layers.Dense(3))
+    inputs = keras.Input((3,))
+    with pytest.raises(gg.UnsupportedLayerError, match="is a layer, Dense, whose edges would not"):
+        gg.from_keras(keras.Model(inputs, layer(inputs)))
 
 
 def test_activation_that_is_a_layer():
@@ -57,11 +87,24 @@ def test_activation_layers(layer, name):
     assert projection.n_edges == 24
 
 
-def test_softmax_with_a_mask_is_refused():
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, mask: layers.Softmax()(x, mask=mask),
+        lambda x, mask: layers.Softmax()(x, mask),
+        lambda x, mask: layers.Softmax()(x, mask=np.array([True, False, True])),
+    ],
+)
+def test_softmax_with_a_mask_is_refused(call):
     inputs, mask = keras.Input((3,)), keras.Input((3,), dtype="bool")
-    model = keras.Model([inputs, mask], layers.Softmax()(inputs, mask=mask))
-    with pytest.raises(gg.UnsupportedLayerError, match="called on 2 tensors instead of one"):
+    model = keras.Model([inputs, mask], call(inputs, mask))
+    with pytest.raises(gg.UnsupportedLayerError, match="is called with a mask"):
         gg.from_keras(model)
+
+
+def test_softmax_over_the_batch_is_refused():
+    with pytest.raises(gg.UnsupportedLayerError, match="along its axis 0, the batch's"):
+        gg.from_keras(single(layers.Softmax(axis=0), (3,)))
 
 
 @pytest.mark.parametrize("shared_axes", [None, [1], [1, 2]])
