@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
     from gpugraph.algorithms.reach import Nodes
+    from gpugraph.channels import Granularity
     from gpugraph.engines.dask.cluster import Cluster
     from gpugraph.evaluate import Verification
+    from gpugraph.norms import Norm
     from gpugraph.summary import Summary
     from gpugraph.topology import Topology
 
@@ -376,6 +378,54 @@ class NeuronGraph:
         from gpugraph.subgraph import descendants
 
         return descendants(self, nodes)
+
+    # Coarser graphs
+
+    def quotient(self, by: Granularity, norm: Norm | None = "l1") -> NeuronGraph:
+        """Return the graph of channels, or of layers: neurons merged, no edge made.
+
+        Two merged nodes are joined, once per projection, wherever an edge joins any of their
+        neurons. What weighs between them are the distinct weights, their *taps*, each counted
+        once however many positions use it: each parameter of a kernel, each place of a pooling
+        window, a copy once. docs/granularity.md says it in full.
+
+        Parameters
+        ----------
+        by : {"channel", "layer"}
+            Merge what has the same index in the channel's dimension (the last, or the first in
+            channels_first), or a whole population.
+        norm : {"l1", "l2", "max", "sum", None}
+            One weight of the taps between two nodes: sum of magnitudes, root of the sum of
+            squares, largest magnitude, or sum. None keeps every tap as a parallel edge (the
+            parameter graph), which ``parameter`` and ``tap`` tell apart.
+
+        Returns
+        -------
+        NeuronGraph
+            Populations have the same names, and shape ``(n_channels,)`` or ``()``. Biases and
+            attributes stay where all merged neurons share one. Every reading, measure and export
+            works on it; it is no model: `evaluate` refuses it.
+
+        Raises
+        ------
+        SelectionError
+            If nodes or edges were picked one by one (`threshold`, `strongest`, `ancestors`,
+            `descendants`): take those of the quotient instead.
+
+        References
+        ----------
+        Lim, Maron, Law, Lorraine, Lucas (2023). Graph metanetworks for processing diverse neural
+        architectures. arXiv:2312.04501; the parameter graph, ``norm=None``.
+        Kofinas et al. (2024). Graph neural networks for learning equivariant representations of
+        neural networks. arXiv:2403.12143; a node per channel.
+
+        Examples
+        --------
+        >>> gg.pagerank(graph.quotient("channel")).top(3)  # doctest: +SKIP
+        """
+        from gpugraph.quotient import quotient
+
+        return quotient(self, by, norm)
 
     # Other libraries and files
 
