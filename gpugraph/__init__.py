@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from gpugraph.projection import Projection
     from gpugraph.registry import converts, supported_layers
     from gpugraph.topology import Topology
+    from gpugraph.transform import to_fully_convolutional
 
 __version__ = "0.1.0"
 
@@ -162,6 +163,7 @@ _HOMES = {
     "registry": ["converts", "supported_layers"],
     "layer_call": ["LayerCall"],
     "topology": ["Topology", "topology"],
+    "transform": ["to_fully_convolutional"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
