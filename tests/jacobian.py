@@ -74,7 +74,7 @@ def adjacency(graph: gg.NeuronGraph) -> np.ndarray:
 def output_of(graph: gg.NeuronGraph) -> gg.Population:
     """Return the population of the model's only output."""
     (output,) = graph.topology.outputs
-    return graph.tensors[output.call].population
+    return graph.tensors[output.label].population
 
 
 def graph_map(graph: gg.NeuronGraph) -> tuple[np.ndarray, np.ndarray]:

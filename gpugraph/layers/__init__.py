@@ -11,6 +11,7 @@ from gpugraph.layers import (  # noqa: F401
     identity,
     masking,
     merging,
+    moving,
     normalization,
     pooling,
     preprocessing,

@@ -1,0 +1,89 @@
+"""Operations that move values: slices, transpositions, paddings, concatenations and their like."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from gpugraph.conversion import Conversion
+from gpugraph.layers.index_map import Origin, origins, project_moved
+from gpugraph.layers.operation import arguments_of, has_tensor, tensors_of
+from gpugraph.population import Tensor
+from gpugraph.registry import converts
+
+# Arguments that say which values are moved, and where to.
+CHOOSING = ("condition", "constant_values", "indices", "key", "start_indices")
+
+
+@converts(
+    "ops.Append",
+    "ops.Array",
+    "ops.ArraySplit",
+    "ops.BroadcastTo",
+    "ops.Concatenate",
+    "ops.ConvertToTensor",
+    "ops.Copy",
+    "ops.CropImages",
+    "ops.DepthToSpace",
+    "ops.Diagonal",
+    "ops.Dsplit",
+    "ops.Dstack",
+    "ops.ExpandDims",
+    "ops.ExtractPatches",
+    "ops.ExtractSequences",
+    "ops.Flip",
+    "ops.Fliplr",
+    "ops.GetItem",
+    "ops.Hsplit",
+    "ops.Hstack",
+    "ops.Moveaxis",
+    "ops.Pad",
+    "ops.PadImages",
+    "ops.Rearrange",
+    "ops.Repeat",
+    "ops.Reshape",
+    "ops.Roll",
+    "ops.Rot90",
+    "ops.SliceUpdate",
+    "ops.SpaceToDepth",
+    "ops.Split",
+    "ops.Squeeze",
+    "ops.Stack",
+    "ops.StopGradient",
+    "ops.Swapaxes",
+    "ops.Take",
+    "ops.TakeAlongAxis",
+    "ops.Tile",
+    "ops.Transpose",
+    "ops.Tril",
+    "ops.Triu",
+    "ops.Unfold",
+    "ops.Unstack",
+)
+def move(call: Conversion) -> list[Tensor]:
+    """Each value to its places (`copy`), constants as bias; no nodes where all stay in order."""
+    for name, value in arguments_of(call).items():
+        if name in CHOOSING and has_tensor(value):
+            raise call.unsupported(f"its {name} depend on the inputs, and with them the edges")
+    return [
+        _moved(call, None if i == 0 else str(i), shape, origin)
+        for i, (shape, origin) in enumerate(
+            zip(call.call.output_shapes, origins(call), strict=True)
+        )
+    ]
+
+
+def _moved(call: Conversion, part: str | None, shape: tuple[int, ...], origin: Origin) -> Tensor:
+    """Return one output: a tensor seen in another shape, or nodes of its own."""
+    position, constant = origin
+    tensors = list(tensors_of(call).values())
+    starts = np.cumsum([0, *(prod(tensor.shape) for tensor in tensors)])
+    for tensor, start, stop in zip(tensors, starts, starts[1:], strict=False):
+        if np.array_equal(position.reshape(-1), np.arange(start, stop)):
+            return tensor.reshape(shape)
+    target = call.population(part, shape, bias=constant if constant.any() else None)
+    for tensor, start, stop in zip(tensors, starts, starts[1:], strict=False):
+        here = (position >= start) & (position < stop)
+        project_moved(call, tensor, target, np.where(here, position - start, -1))
+    return target

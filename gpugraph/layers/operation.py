@@ -1,0 +1,81 @@
+"""A functional operator as a function of the tensors it is called on."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpugraph.conversion import Conversion
+from gpugraph.layer_call import LayerCall, TensorRef, substitute
+from gpugraph.population import Tensor
+
+
+def tensors_of(call: Conversion) -> dict[TensorRef, Tensor]:
+    """Return the tensors that an operation is called on, each once."""
+    return dict(zip(call.call.inputs, call.sources, strict=True))
+
+
+def arguments_of(call: Conversion) -> dict[str, Any]:
+    """Return an operation's arguments by name; tensors are `TensorRef`."""
+    bound = inspect.signature(call.layer.call).bind(*call.call.args, **call.call.kwargs)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def has_tensor(value: Any) -> bool:
+    """Tell whether an argument is, or holds, a tensor of the model."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, (list, tuple)) and not isinstance(value, TensorRef):
+        return any(map(has_tensor, value))
+    return isinstance(value, TensorRef)
+
+
+@dataclass(frozen=True)
+class OperationFunction:
+    """An operation, its constants in place, as a map from numpy to numpy.
+
+    Attributes
+    ----------
+    call : LayerCall
+    """
+
+    call: LayerCall
+
+    def outputs(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Return what it gives for these tensors, in the order of `tensors_of`."""
+        import keras
+
+        refs = dict.fromkeys(self.call.inputs)
+        tensors = dict(zip(refs, map(keras.ops.convert_to_tensor, arrays), strict=True))
+        args, kwargs = substitute((self.call.args, dict(self.call.kwargs)), tensors)
+        given = keras.tree.flatten(self.call.layer(*args, **kwargs))
+        return [np.asarray(keras.ops.convert_to_numpy(y)) for y in given]
+
+    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
+        """Return its first output."""
+        return self.outputs(*arrays)[0]
+
+
+def title(call: Conversion) -> str:
+    """Name an operation with its options and operands: ``power(x, 2)``, ``elu(alpha=0.5)``."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", call.call.layer_class).lower()
+    operands = [*call.call.args, *call.call.kwargs.values()]
+    options = {k: v for k, v in vars(call.layer).items() if k[0] != "_" and k != "name"}
+    shown = [f"{key}={_text(value)}" for key, value in options.items() if value is not None]
+    if len(operands) > 1:
+        shown = [*map(_text, operands), *shown]
+    return f"{name}({', '.join(shown)})" if shown else name
+
+
+def _text(value: Any) -> str:
+    """Write an operand or option: tensors as x, arrays as ..., whatever their size."""
+    if isinstance(value, TensorRef):
+        return "x"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:g}"
+    return str(value) if isinstance(value, (bool, str)) or value is None else "..."
