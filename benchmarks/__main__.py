@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import analysis, conversion, edges, files, libraries
+from benchmarks import analysis, conversion, edges, files, libraries, spectral
 from benchmarks.measure import machine
 
 BENCHMARKS = {
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "libraries": libraries,
     "files": files,
     "analysis": analysis,
+    "spectral": spectral,
 }
 RESULTS = Path(__file__).parent / "results" / "cpu.json"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from time import perf_counter
 
@@ -13,12 +12,11 @@ import numpy as np
 from scipy import sparse
 
 import gpugraph as gg
-from benchmarks.measure import Figures, extra_memory, seconds, side_by_side
+from benchmarks.measure import Figures, extra_memory, once, seconds, side_by_side
 from benchmarks.models import cnn, lenet, vgg16_224
 
 ALPHA = 0.85
 ARCHITECTURES = ("MobileNetV2", "EfficientNetB0", "ResNet152")
-SPECTRAL = ("MobileNetV2", "EfficientNetB0")
 
 
 def run() -> Figures:
@@ -56,7 +54,7 @@ def _vgg16() -> Figures:
     figures["in_and_out_strength_s"] = seconds(
         lambda: (graph.in_strength("magnitude"), graph.out_strength("magnitude")), 3
     )
-    figures["betweenness_k16"] = _once(lambda: gg.betweenness_centrality(graph, 16, seed=0))
+    figures["betweenness_k16"] = once(lambda: gg.betweenness_centrality(graph, 16, seed=0))
     return figures
 
 
@@ -133,11 +131,13 @@ def _every_measure(name: str) -> Figures:
         "pagerank": lambda: gg.pagerank(graph),
         "katz_centrality": lambda: gg.katz_centrality(graph),
         "hits": lambda: gg.hits(graph),
+        "edge_betweenness_centrality_k2": lambda: gg.edge_betweenness_centrality(graph, 2, seed=0),
         "betweenness_centrality_k2": lambda: gg.betweenness_centrality(graph, 2, seed=0),
         "closeness_centrality_k2": lambda: gg.closeness_centrality(graph, 2, seed=0),
         "harmonic_centrality_k2": lambda: gg.harmonic_centrality(graph, 2, seed=0),
         "path_count": lambda: gg.path_count(graph),
         "path_strength": lambda: gg.path_strength(graph),
+        "edge_path_strength": lambda: gg.edge_path_strength(graph),
         "longest_path_length": lambda: gg.longest_path_length(graph),
         "ancestors": lambda: gg.ancestors(graph, last),
         "weakly_connected_components": lambda: gg.weakly_connected_components(graph),
@@ -146,18 +146,8 @@ def _every_measure(name: str) -> Figures:
         "singular_values": lambda: gg.singular_values(conv, 1, tol=1e-4),
         "layer_statistics": lambda: gg.layer_statistics(graph),
     }
-    if name in SPECTRAL:
-        measures["spectral_gap"] = lambda: gg.spectral_gap(graph)
     figures: Figures = {"nodes": graph.n_nodes, "edges": graph.n_edges}
     for measure, function in measures.items():
-        figures[measure] = _once(function)
+        figures[measure] = once(function)
         print(name, measure, figures[measure], flush=True)
     return figures
-
-
-def _once(function: Callable[[], object]) -> Figures:
-    """Time and extra memory of a single run."""
-    gc.collect()
-    start = perf_counter()
-    peak = extra_memory(function)
-    return {"s": perf_counter() - start, "extra_MB": peak / 1e6}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import statistics
@@ -70,6 +71,14 @@ def extra_memory(function: Callable[[], object]) -> int:
         done.set()
         watcher.join()
     return max(peak, process.memory_info().rss) - before
+
+
+def once(function: Callable[[], object]) -> Figures:
+    """Return time and extra memory of a single run."""
+    gc.collect()
+    start = time.perf_counter()
+    peak = extra_memory(function)
+    return {"s": time.perf_counter() - start, "extra_MB": peak / 1e6}
 
 
 def machine() -> Figures:
