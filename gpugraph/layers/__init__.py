@@ -3,7 +3,9 @@
 from gpugraph.layers import (  # noqa: F401
     activation,
     arithmetic,
+    bidirectional,
     conv,
+    conv_lstm,
     conv_transpose,
     dense,
     dot,
@@ -15,7 +17,9 @@ from gpugraph.layers import (  # noqa: F401
     normalization,
     pooling,
     preprocessing,
+    recurrent,
     reshaping,
     spatial,
+    time_distributed,
     statistics,
 )

@@ -76,7 +76,8 @@ def arguments(call: Conversion) -> tuple[Tensor, Sequence[Tensor]]:
     tensors = dict(zip(call.call.inputs, call.sources, strict=True))
     given = dict(zip(("sequences", "initial_state"), call.call.args, strict=False))
     given = substitute(given | dict(call.call.kwargs), tensors)
-    states = keras.tree.flatten(given.get("initial_state") or ())
+    initial = given.get("initial_state")
+    states = [] if initial is None else keras.tree.flatten(initial)
     if not all(isinstance(state, Tensor) for state in states):
         raise call.unsupported("its initial state is a constant, not a tensor of the model")
     return given["sequences"], states
