@@ -36,7 +36,11 @@ def with_weights(graph: NeuronGraph, model: Any, *, allow_nonfinite: bool = Fals
     model = load_model(model, shapes)
     try:
         other = from_keras(
-            model, shapes, couplings=graph.couplings, allow_nonfinite=allow_nonfinite
+            model,
+            shapes,
+            couplings=graph.couplings,
+            probe=True,  # no effect where our own model needed none
+            allow_nonfinite=allow_nonfinite,
         )
     except ShapeError as error:
         raise _misfit(graph, model.name, f"at the inputs' shapes, {error}") from error

@@ -189,6 +189,13 @@ AllowNonfinite = Annotated[
     bool, typer.Option("--allow-nonfinite", help="Accept weights that hold NaN or infinity.")
 ]
 
+Probe = Annotated[
+    bool,
+    typer.Option(
+        "--probe", help="Find the edges of affine layers that have no converter by probing them."
+    ),
+]
+
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 
 
@@ -197,6 +204,7 @@ def summary(
     model: Model,
     input_shape: InputShapes = None,
     weights: Weights = None,
+    probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
@@ -204,7 +212,7 @@ def summary(
     from gpugraph import terminal
     from gpugraph.summary import HEADER, NUMERIC
 
-    graph = _graph(model, input_shape, weights, allow_nonfinite)
+    graph = _graph(model, input_shape, weights, probe, allow_nonfinite)
     result = graph.summary()
     if as_json:
         terminal.show_json(result.to_dict())
@@ -255,6 +263,7 @@ def convert(
         ),
     ] = False,
     overwrite: Overwrite = False,
+    probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
@@ -271,7 +280,7 @@ def convert(
     for path in outputs:  # before a model is loaded for nothing
         check_output(path, overwrite)
 
-    graph = _graph(model, input_shape, weights, allow_nonfinite)
+    graph = _graph(model, input_shape, weights, probe, allow_nonfinite)
     with terminal.status("Choosing edges"):
         graph = _part(graph, populations, threshold, top)
     options = {"parameters": True} if parameters else {}
@@ -341,6 +350,7 @@ def rank(
     overwrite: Overwrite = False,
     input_shape: InputShapes = None,
     weights: Weights = None,
+    probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
@@ -353,7 +363,7 @@ def rank(
     from gpugraph.measures import NUMERIC
     from gpugraph.measures import rank as rank_nodes
 
-    graph = _graph(model, input_shape, weights, allow_nonfinite, seed=seed)
+    graph = _graph(model, input_shape, weights, probe, allow_nonfinite, seed=seed)
     for name in population or []:
         graph.population(name)
     start = time.perf_counter()
@@ -416,6 +426,7 @@ def stats(
     input_shape: InputShapes = None,
     weights: Weights = None,
     seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
+    probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
@@ -424,7 +435,7 @@ def stats(
 
     from gpugraph import terminal
 
-    graph = _graph(model, input_shape, weights, allow_nonfinite, seed=seed)
+    graph = _graph(model, input_shape, weights, probe, allow_nonfinite, seed=seed)
 
     from gpugraph.algorithms.layer_statistics import HEADER, NUMERIC, layer_statistics
 
@@ -503,13 +514,14 @@ def verify(
             min=0, help="Largest error that passes, as a share of a population's largest value."
         ),
     ] = None,
+    probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
     """Run the graph on noise and compare every population with Keras. Exits 1 if they differ."""
     from gpugraph import terminal
 
-    graph = _graph(model, input_shape, weights, allow_nonfinite, seed=seed)
+    graph = _graph(model, input_shape, weights, probe, allow_nonfinite, seed=seed)
     with terminal.status("Running graph and model"):
         result = graph.verify(seed=seed, tolerance=tolerance)
     if as_json:
@@ -639,6 +651,7 @@ def _graph(
     model: str,
     input_shape: Sequence[str] | None,
     weights: str | None,
+    probe: bool,
     allow_nonfinite: bool,
     seed: int | None = None,
 ) -> NeuronGraph:
@@ -650,7 +663,7 @@ def _graph(
     from gpugraph.convert import from_keras
 
     with terminal.status("Converting"):
-        return from_keras(loaded, shape, allow_nonfinite=allow_nonfinite)
+        return from_keras(loaded, shape, probe=probe, allow_nonfinite=allow_nonfinite)
 
 
 def _load(

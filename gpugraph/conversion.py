@@ -38,6 +38,8 @@ class Draft:
     couplings : bool
         Whether neurons that meet in the statistics of a normalisation, or in a softmax, are
         joined by edges (`dynamic`).
+    probe : bool
+        Whether layers without a converter are probed.
     populations : dict of str to Population
     projections : list of Projection
     n_nodes : int
@@ -48,6 +50,7 @@ class Draft:
 
     allow_nonfinite: bool = False
     couplings: bool = False
+    probe: bool = False
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
     n_nodes: int = 0
@@ -428,7 +431,7 @@ def convert_call(call: LayerCall, sources: Sequence[Tensor], draft: Draft) -> tu
             f"Layer '{call.name}' ({call.layer_class}) is called with training=True, so it does "
             "not compute at inference what the graph would say. Call it without."
         )
-    converter = find_converter(call.layer, call.name)
+    converter = find_converter(call.layer, call.name, probe=draft.probe)
     outputs = converter(Conversion(call, tuple(sources), draft))
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
     if not isinstance(outputs, (tuple, list)) or not all(isinstance(t, Tensor) for t in outputs):

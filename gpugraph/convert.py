@@ -18,6 +18,7 @@ def from_keras(
     input_shape: InputShape | None = None,
     *,
     couplings: bool = False,
+    probe: bool = False,
     allow_nonfinite: bool = False,
 ) -> NeuronGraph:
     """Convert a Keras model to its neuron graph.
@@ -36,6 +37,10 @@ def from_keras(
     couplings : bool
         Whether to add the edges by which every neuron of a group takes part in the others'
         normalisation or softmax (kind ``dynamic``, weight 1).
+    probe : bool
+        Whether to find the edges of layers that have no converter (custom layers, Lambda, other
+        operators) from what they make of unit vectors; see `gpugraph.probe`. Those that are not
+        affine are refused.
     allow_nonfinite : bool
         Whether to convert weights that hold NaN or infinity.
 
@@ -60,7 +65,7 @@ def from_keras(
     """
     model = load_model(model, input_shape)
     calls = topology(model, input_shape)
-    draft = Draft(allow_nonfinite=allow_nonfinite, couplings=couplings)
+    draft = Draft(allow_nonfinite=allow_nonfinite, couplings=couplings, probe=probe)
     tensors: dict[TensorRef, Tensor] = {}
     for call in calls:
         sources = tuple(tensors[ref] for ref in call.inputs)

@@ -62,6 +62,9 @@ class Projection:
         if self.kernel is None:  # no axis can step through it
             axes = tuple(replace(a, tap_stride=0) if a.tap_stride else a for a in self.axes)
             object.__setattr__(self, "axes", axes)
+        if len(self.axes) > 1:  # beside others, listed pairs are an axis like any
+            axes = tuple(replace(a, kind="window") if a.kind == "listed" else a for a in self.axes)
+            object.__setattr__(self, "axes", axes)
 
     @property
     def n_edges(self) -> int:

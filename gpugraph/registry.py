@@ -58,8 +58,11 @@ def converts(*class_names: str) -> Callable[[C], C]:
     return register
 
 
-def find_converter(layer: Any, name: str) -> Converter:
-    """Return the converter of a layer; ``name`` is its call's, for the error."""
+def find_converter(layer: Any, name: str, *, probe: bool = False) -> Converter:
+    """Return the converter of a layer; ``name`` is its call's, for the error.
+
+    With ``probe``, what has no converter is probed.
+    """
     import keras
 
     from gpugraph.layers.refused import REFUSED  # registers Keras's own layers, as their package
@@ -70,12 +73,17 @@ def find_converter(layer: Any, name: str) -> Converter:
     # A user's own class may bear the name of one of Keras's: its call() is another.
     is_keras = cls.__module__.startswith("keras.")
     if converter is None or (_is_own(converter) and not is_keras):
+        if probe:
+            from gpugraph.layers.probed import probed
+
+            return probed
         why = f"no converter is registered for {cls.__module__}.{cls.__name__}"
         if is_keras and key in REFUSED:
             why += f", since {REFUSED[key]}"
         raise UnsupportedLayerError(
             f"Cannot convert layer '{name}' ({cls.__name__}): {why}. Register one with "
-            f'@gpugraph.converts("{key}"), or cut the model before this layer.'
+            f'@gpugraph.converts("{key}"), or cut the model before this layer. Where it is '
+            "affine, pass probe=True (--probe)."
         )
     return converter
 
