@@ -9,6 +9,7 @@ from gpugraph.layers import (  # noqa: F401
     conv_transpose,
     dense,
     dot,
+    elementwise,
     embedding,
     identity,
     masking,
@@ -20,6 +21,6 @@ from gpugraph.layers import (  # noqa: F401
     recurrent,
     reshaping,
     spatial,
-    time_distributed,
     statistics,
+    time_distributed,
 )

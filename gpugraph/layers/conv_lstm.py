@@ -28,6 +28,7 @@ class ConvLSTMCell(LSTMCell):
     def __init__(self, call: Conversion) -> None:
         self.layout = Layout.of(call.layer)
         self.channels_first = self.layout.channels_first
+        self.rank = call.layer.rank + 1
         self.gate_axis = 0 if self.channels_first else call.layer.rank
         super().__init__(call)
         # The kernel's columns hold the gates one after the other, as in an LSTM.

@@ -26,11 +26,32 @@ def project_gates(
     call.project(gates, target, [gate, *elements], kind="dynamic")
 
 
-def gate_activation(functions: Sequence[Activation], gate_axis: int) -> Activation:
-    """Join the activations of several gates: one where all are the same, else ``a/b/...``."""
+def gate_activation(
+    call: Conversion, functions: Sequence[Activation], gate_axis: int, rank: int
+) -> Activation:
+    """Join the activations of several gates: one where all are the same, else ``a/b/...``.
+
+    Parameters
+    ----------
+    call : Conversion
+    functions : sequence of Activation
+        One per gate.
+    gate_axis : int
+        Where the gates' population has its dimension of gates.
+    rank : int
+        Number of dimensions of one gate.
+    """
     names = list(dict.fromkeys(f.name for f in functions))
     name = names[0] if len(names) == 1 else "/".join(f.name for f in functions)
-    return Activation(name, GateFunction(tuple(f.function for f in functions), gate_axis + 1))
+    meetings = {call.dimensions(f.axes, rank) for f in functions}
+    if len(meetings) > 1 and call.draft.couplings:
+        raise call.unsupported(
+            f"neurons meet in some of its gates and not in others ({name}), and couplings are "
+            "asked for"
+        )
+    met = sorted({d + 1 + (d >= gate_axis) for meeting in meetings for d in meeting})
+    function = GateFunction(tuple(f.function for f in functions), gate_axis + 1)
+    return Activation(name, function, tuple(met))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class GRUCell:
         self.kernel, self.recurrent = kernels(call)
         self.activation = activation(call)
         sigmoid = activation(call, "recurrent_activation")
-        self.gate_activation = gate_activation((sigmoid, sigmoid), 0)
+        self.gate_activation = gate_activation(call, (sigmoid, sigmoid), gate_axis=0, rank=1)
         self.reset_after = call.layer.reset_after
         self.gate_bias = self.bias = self.recurrent_bias = None
         if (biases := bias(call, -1, 3, self.units)) is not None:

@@ -19,6 +19,8 @@ class LSTMCell:
 
     Attributes
     ----------
+    rank : int
+        Number of dimensions of a state.
     gate_axis : int
         Where the gates' population has its dimension of four gates; without it, it has the
         states' shape.
@@ -27,6 +29,7 @@ class LSTMCell:
     """
 
     n_states = 2
+    rank = 1
     gate_axis = 0
     channels_first = False
 
@@ -36,7 +39,7 @@ class LSTMCell:
         self.activation = activation(call)
         sigmoid = activation(call, "recurrent_activation")
         functions = (sigmoid, sigmoid, self.activation, sigmoid)
-        self.gate_activation = gate_activation(functions, self.gate_axis)
+        self.gate_activation = gate_activation(call, functions, self.gate_axis, self.rank)
         self.bias = bias(call, 4, -1)
 
     def state_shape(self, x: Reading) -> tuple[int, ...]:
@@ -87,6 +90,7 @@ class LSTMCell:
         )
         project_gates(call, gates, hidden, (3,), at)
         call.project_elementwise(cell, hidden, kind="dynamic")
+        call.couple(cell, hidden, call.dimensions(self.activation.axes, self.rank))
         return hidden, [hidden, cell]
 
 

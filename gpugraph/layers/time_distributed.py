@@ -25,7 +25,7 @@ def time_distributed(call: Conversion) -> tuple[Tensor, ...]:
     source = call.source
     n_steps, *shape = source.shape
     step = Tensor(replace(source.population, shape=tuple(shape)), tuple(shape))
-    draft = replace(call.draft, populations={}, projections=[], n_nodes=0)
+    draft = replace(call.draft, populations={}, projections=[], n_nodes=0, logits={})
     outputs = _one_step(replace(call, sources=(step,), draft=draft))
     lift = Lift(n_steps, {step.population.name: source.population}, call.draft)
     lift.add(draft)
@@ -83,7 +83,9 @@ class Lift:
             sources = tuple(self.tensor(source) for source in dynamics.sources)
             dynamics = Dynamics(StepByStep(dynamics.function), sources)
         if activation.function is not None:
-            activation = replace(activation, function=StepByStep(activation.function))
+            # Axes count the batch, and from the end where they are negative.
+            axes = tuple(axis + 1 if axis > 0 else axis for axis in activation.axes)
+            activation = replace(activation, function=StepByStep(activation.function), axes=axes)
         return replace(
             population,
             shape=(self.n_steps, *population.shape),

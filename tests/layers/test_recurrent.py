@@ -503,3 +503,44 @@ def test_weights_that_are_not_finite_are_refused():
     layer.cell.recurrent_kernel.assign(np.full((3, 12), np.nan))
     with pytest.raises(gg.NonFiniteError, match="weights of layer 'lstm'"):
         gg.from_keras(model)
+
+
+def couplings(graph):
+    """Return what couplings=True adds: dynamic edges among the neurons that meet."""
+    with_couplings = gg.from_keras(graph.topology.model, couplings=True)
+    assert with_couplings.verify().passed
+    return {
+        (source.removesuffix("/logits"), i, target, j)
+        for source, i, target, j in edges_of(with_couplings, "dynamic")
+    } - {(source, i, target, j) for source, i, target, j in edges_of(graph, "dynamic")}
+
+
+def test_units_that_meet_in_an_activation_are_coupled():
+    graph = gg.from_keras(single(layers.SimpleRNN(3, activation="softmax", name="rnn"), (2, 2)))
+    assert couplings(graph) == {
+        (name, (u,), name, (v,))
+        for name in ("rnn/t0/hidden", "rnn")
+        for u in range(3)
+        for v in range(3)
+    }
+
+
+def test_units_that_meet_in_gates_are_coupled_gate_by_gate():
+    layer = layers.LSTM(3, activation="softmax", recurrent_activation="softmax", name="lstm")
+    graph = gg.from_keras(single(layer, (1, 2)))
+    expected = {
+        ("lstm/t0/gates", (gate, u), "lstm/t0/gates", (gate, v))
+        for gate in range(4)
+        for u in range(3)
+        for v in range(3)
+    }
+    # A cell state has an edge to its own unit anyway.
+    expected |= {("lstm/t0/cell", (u,), "lstm", (v,)) for u in range(3) for v in range(3) if u != v}
+    assert couplings(graph) == expected
+
+
+def test_gates_in_some_of_which_units_meet_cannot_be_coupled():
+    model = single(layers.LSTM(3, recurrent_activation="softmax", name="lstm"), (2, 2))
+    assert gg.from_keras(model).verify().passed
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'lstm' .* in some of its gates and not"):
+        gg.from_keras(model, couplings=True)

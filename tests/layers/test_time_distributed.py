@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import gpugraph as gg
-from tests.jacobian import assert_linear, randomise, single
+from tests.jacobian import assert_linear, output_of, randomise, single
 
 ROWS = {"TimeDistributed": (layers.TimeDistributed(layers.Dense(3)), (4, 2))}
 
@@ -178,3 +178,33 @@ def test_masks_are_refused():
     model = keras.Model([sequence, mask], layer(sequence, mask=mask))
     with pytest.raises(gg.UnsupportedLayerError, match=r"'steps' \(TimeDistributed\): .*mask"):
         gg.from_keras(model)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        layers.Dense(4, activation="softmax"),
+        layers.Softmax(axis=1),
+        layers.Softmax(axis=(1, 2)),
+        layers.LayerNormalization(),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_neurons_meet_within_their_step(wrapped):
+    model = single(layers.TimeDistributed(wrapped), (3, 2, 4))
+    graph = gg.from_keras(model, couplings=True)
+    assert graph.verify().passed
+    one = gg.from_keras(keras.Sequential([keras.Input((2, 4)), wrapped]), couplings=True)
+    assert graph.n_edges == 3 * one.n_edges
+    assert any(p.kind == "dynamic" for p in graph.projections)
+    for projection in graph.projections:
+        for src, dst, _ in zip(*projection.edges(), strict=True):
+            assert projection.source.index(src)[0] == projection.target.index(dst)[0]
+
+
+def test_the_axes_along_which_neurons_meet_move_with_their_dimensions():
+    axes = {}
+    for axis in (1, -2):
+        model = single(layers.TimeDistributed(layers.Softmax(axis=axis)), (3, 2, 4))
+        axes[axis] = output_of(gg.from_keras(model)).activation.axes
+    assert axes == {1: (2,), -2: (-2,)}
