@@ -9,7 +9,6 @@ from gpugraph.layers import (  # noqa: F401
     conv_transpose,
     dense,
     dot,
-    elementwise,
     embedding,
     identity,
     masking,
