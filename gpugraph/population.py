@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
 
 import numpy as np
 
-from gpugraph.errors import SelectionError, ShapeError
+from gpugraph.errors import ModelError, SelectionError, ShapeError
 
 Reduce = Literal["sum", "max", "min", "product"]
 
@@ -103,8 +103,14 @@ class Population:
     members: np.ndarray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the Keras layer behind that `dynamics` asks; a copy computes nothing by itself."""
-        return {**self.__dict__, "dynamics": None}
+        """Leave what Keras computes behind: a copy computes nothing by itself.
+
+        It still says where values do not follow from weights, so that null models leave the
+        same ones alone.
+        """
+        dynamics = None if self.dynamics is None else Dynamics(_left_behind, ())
+        activation = replace(self.activation, function=None)
+        return {**self.__dict__, "dynamics": dynamics, "activation": activation}
 
     @property
     def node_values(self) -> dict[str, np.ndarray]:
@@ -173,6 +179,11 @@ class Population:
         """Return the index into ``shape`` of a node id."""
         at = node_id - self.offset
         return tuple(int(i[0]) for i in self.positions(at, at + 1))
+
+
+def _left_behind(*values: np.ndarray) -> np.ndarray:
+    """Stand for the dynamics of a graph that was copied by pickle."""
+    raise ModelError("This graph is a copy that computes nothing by itself. Evaluate the original.")
 
 
 @dataclass(frozen=True)

@@ -295,3 +295,17 @@ def test_a_copy_by_pickle_has_the_same_edges(graph):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(gg.ModelError, match="computes nothing by itself"):
         copy.evaluate(np.zeros((1, 3, 4)))
+
+
+def test_a_null_model_of_a_copy_is_that_of_the_graph(graph):
+    copy = pickle.loads(pickle.dumps(graph))
+    nulls = [g.shuffled(seed=0).materialise(device="cpu") for g in (graph, copy)]
+    np.testing.assert_array_equal(nulls[0].weight, nulls[1].weight)
+
+
+def test_a_graph_with_an_activation_of_ones_own_can_be_copied():
+    x = keras.Input((3,))
+    graph = gg.from_keras(keras.Model(x, layers.Activation(lambda x: 2 * x)(x)))
+    copy = pickle.loads(pickle.dumps(graph))
+    (_, population) = copy.populations.values()
+    assert population.activation.name == "<lambda>"
