@@ -9,6 +9,7 @@ from gpugraph.layers import (  # noqa: F401
     conv_transpose,
     dense,
     dot,
+    elementwise,
     embedding,
     identity,
     masking,

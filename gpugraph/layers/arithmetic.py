@@ -8,29 +8,41 @@ import numpy as np
 
 from gpugraph.conversion import Conversion
 from gpugraph.layer_call import TensorRef
+from gpugraph.layers.elementwise import elementwise
 from gpugraph.layers.merging import merge
+from gpugraph.layers.operation import check_batch_axis
 from gpugraph.layers.weights import array
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
 
-@converts("ops.Add", "ops.Subtract", "ops.Multiply", "ops.Maximum", "ops.Minimum")
+@converts("ops.Add", "ops.Subtract", "ops.Multiply")
 def arithmetic(call: Conversion) -> Tensor:
     """Every tensor one to one (`copy`); a constant is a weight (`scale`) or a bias."""
     left, right = _operands(call)
     if isinstance(left, TensorRef) and isinstance(right, TensorRef):
-        _check_ranks(call)
+        check_batch_axis(call)
         return merge(call)
     return _with_constant(call, left, right)
 
 
+@converts("ops.Maximum", "ops.Minimum")
+def extreme(call: Conversion) -> Tensor:
+    """Every tensor one to one (`copy`), nodes join; with a constant a function on the nodes."""
+    if all(isinstance(operand, TensorRef) for operand in _operands(call)):
+        check_batch_axis(call)
+        return merge(call)
+    return elementwise(call)
+
+
 @converts("ops.TrueDivide", "ops.Divide")
 def divide(call: Conversion) -> Tensor:
-    """One to one, weight 1 / divisor (`scale`); a tensor as divisor is refused."""
+    """One to one, weight 1 / divisor (`scale`); a tensor as divisor makes `dynamic` edges."""
     _, divisor = _operands(call)
     if isinstance(divisor, TensorRef):
-        raise call.unsupported("division by a tensor is not a weighted sum")
-    return _scaled_by(call, 1 / _constant(call, divisor))
+        return elementwise(call)
+    with np.errstate(divide="ignore"):  # weights that are not finite are told of as such
+        return _scaled_by(call, 1 / _constant(call, divisor))
 
 
 @converts("ops.Negative")
@@ -39,19 +51,24 @@ def negative(call: Conversion) -> Tensor:
     return _scaled_by(call, -1.0)
 
 
+@converts("ops.Deg2rad")
+def radians(call: Conversion) -> Tensor:
+    """One to one, weight pi / 180 (`scale`)."""
+    return _scaled_by(call, np.pi / 180)
+
+
+@converts("ops.Rad2deg")
+def degrees(call: Conversion) -> Tensor:
+    """One to one, weight 180 / pi (`scale`)."""
+    return _scaled_by(call, 180 / np.pi)
+
+
 def _operands(call: Conversion) -> tuple[Any, Any]:
     """Return the two operands; tensors are `TensorRef`."""
     operands = [*call.call.args, *call.call.kwargs.values()]
     if len(operands) != 2:
         raise call.unsupported(f"it has {len(operands)} operands instead of two")
     return operands[0], operands[1]
-
-
-def _check_ranks(call: Conversion) -> None:
-    """Refuse operators on tensors of different ranks, whose batch axes would meet other axes."""
-    shapes = call.call.input_shapes
-    if len({len(shape) for shape in shapes}) > 1:
-        raise call.unsupported(f"its operands' shapes {shapes} differ in rank")
 
 
 def _with_constant(call: Conversion, left: Any, right: Any) -> Tensor:
@@ -64,10 +81,8 @@ def _with_constant(call: Conversion, left: Any, right: Any) -> Tensor:
         weight, bias = None, value
     elif name == "Subtract" and isinstance(left, TensorRef):
         weight, bias = None, -value
-    elif name == "Subtract":
-        weight, bias = -1.0, value
     else:
-        raise call.unsupported("the maximum or minimum with a constant has no weights")
+        weight, bias = -1.0, value
     target = call.population(bias=bias)
     kind = "copy" if weight is None else "scale"
     call.project_elementwise(call.source, target, weight, kind)  # type: ignore[arg-type]
@@ -83,7 +98,5 @@ def _scaled_by(call: Conversion, weight: np.ndarray | float) -> Tensor:
 def _constant(call: Conversion, value: Any) -> np.ndarray:
     """Return a constant operand without its batch axis."""
     constant = np.asarray(value) if np.isscalar(value) else array(value)
-    rank = len(call.source.shape)
-    if constant.ndim > rank + 1 or (constant.ndim > rank and constant.shape[0] != 1):
-        raise call.unsupported("a constant of its own differs from sample to sample of the batch")
-    return (constant[0] if constant.ndim > rank else constant).astype(np.float64)
+    check_batch_axis(call)
+    return (constant[0] if constant.ndim > len(call.output_shape) else constant).astype(np.float64)

@@ -18,11 +18,9 @@ CHOOSING = ("condition", "constant_values", "indices", "key", "start_indices")
 
 @converts(
     "ops.Append",
-    "ops.Array",
     "ops.ArraySplit",
     "ops.BroadcastTo",
     "ops.Concatenate",
-    "ops.ConvertToTensor",
     "ops.Copy",
     "ops.CropImages",
     "ops.DepthToSpace",
@@ -72,6 +70,21 @@ def move(call: Conversion) -> list[Tensor]:
             zip(call.call.output_shapes, origins(call), strict=True)
         )
     ]
+
+
+@converts("ops.Array", "ops.Cast", "ops.ConvertToTensor", "ops.SaturateCast")
+def cast(call: Conversion) -> Tensor:
+    """No nodes: the same ones, in another floating-point format if need be."""
+    dtype = call.layer.dtype
+    if dtype is not None and "float" not in str(dtype):
+        raise call.unsupported(f"it cuts values to {dtype}, which nodes do not hold")
+    return call.source
+
+
+@converts("ops.Conj", "ops.Conjugate", "ops.Real")
+def real(call: Conversion) -> Tensor:
+    """No nodes: the same ones, which hold real numbers."""
+    return call.source
 
 
 def _moved(call: Conversion, part: str | None, shape: tuple[int, ...], origin: Origin) -> Tensor:

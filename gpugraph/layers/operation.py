@@ -35,6 +35,44 @@ def has_tensor(value: Any) -> bool:
     return isinstance(value, TensorRef)
 
 
+def check_batch_axis(call: Conversion) -> None:
+    """Refuse operands that broadcast so that another axis meets the batch axis.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If tensors differ in rank, or a constant has an axis along the batch.
+    """
+    rank = len(call.output_shape)
+    shapes = [tensor.shape for tensor in call.sources]
+    if any(len(shape) != rank for shape in shapes):
+        raise call.unsupported(
+            f"its operands differ in rank (tensors {shapes}), so that the batch axis meets another"
+        )
+    options = [value for value in vars(call.layer).values() if hasattr(value, "shape")]
+    for shape in _constant_shapes([*call.call.args, *call.call.kwargs.values(), *options]):
+        if shape[: max(len(shape) - rank, 0)] not in ((), (1,)):
+            raise call.unsupported(
+                "a constant of its own differs from sample to sample of the batch"
+            )
+
+
+def _is_array(value: Any) -> bool:
+    """Tell whether an argument is no plain number: a tensor, or an array."""
+    return has_tensor(value) or hasattr(value, "shape")
+
+
+def _constant_shapes(value: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of the constants in nested arguments."""
+    if isinstance(value, TensorRef):
+        return []
+    if isinstance(value, (list, tuple)) and any(
+        has_tensor(v) or hasattr(v, "shape") for v in value
+    ):
+        return [shape for part in value for shape in _constant_shapes(part)]
+    return [tuple(np.shape(value))]
+
+
 @dataclass(frozen=True)
 class OperationFunction:
     """An operation, its constants in place, as a map from numpy to numpy.

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
+from keras.src.ops.numpy import Conj
 
 import gpugraph as gg
 from tests.operations import assert_affine, assert_refused, operation_model
@@ -16,6 +17,9 @@ ROWS = {
     "ops.ArraySplit": (lambda x: ops.array_split(x, 2, axis=2), (2, 3)),
     "ops.BroadcastTo": (lambda x: ops.broadcast_to(x, (1, 2, 3)), (1, 3)),
     "ops.Concatenate": (lambda xs: ops.concatenate(xs, axis=1), (2, 3), (1, 3)),
+    "ops.Cast": (lambda x: ops.cast(x, "float64"), (2, 3)),
+    "ops.Conj": (lambda x: Conj()(x), (2, 3)),
+    "ops.Conjugate": (ops.conjugate, (2, 3)),
     "ops.ConvertToTensor": (ops.convert_to_tensor, (2, 3)),
     "ops.Copy": (ops.copy, (2, 3)),
     "ops.CropImages": (lambda x: ops.image.crop_images(x, 1, 1, 1, 1), IMAGE),
@@ -34,6 +38,7 @@ ROWS = {
     "ops.Moveaxis": (lambda x: ops.moveaxis(x, 1, -1), IMAGE),
     "ops.Pad": (lambda x: ops.pad(x, ((0, 0), (1, 0), (0, 2))), (2, 3)),
     "ops.PadImages": (lambda x: ops.image.pad_images(x, 1, 1, 1, 1), IMAGE),
+    "ops.Real": (ops.real, (2, 3)),
     "ops.Rearrange": (
         lambda x: ops.rearrange(ops.broadcast_to(x, (1, 4, 3)), "b (h p) c -> b h (p c)", p=2),
         (4, 3),
@@ -42,6 +47,7 @@ ROWS = {
     "ops.Reshape": (lambda x: ops.reshape(x, (-1, 6)), (2, 3)),
     "ops.Roll": (lambda x: ops.roll(x, 2, axis=2), (2, 3)),
     "ops.Rot90": (lambda x: ops.rot90(x, axes=(1, 2)), IMAGE),
+    "ops.SaturateCast": (lambda x: ops.saturate_cast(x, "float32"), (2, 3)),
     "ops.SliceUpdate": (lambda x: ops.slice_update(x, (0, 1, 0), x[:, :1, 1:]), (2, 3)),
     "ops.SpaceToDepth": (lambda x: ops.space_to_depth(x, 2), IMAGE),
     "ops.Split": (lambda x: ops.split(x, 3, axis=-1), (2, 3)),
