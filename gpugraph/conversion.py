@@ -11,6 +11,7 @@ import numpy as np
 from gpugraph.axes import Axis, fan_in, fan_out, one_to_one
 from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
 from gpugraph.layer_call import LayerCall
+from gpugraph.masks import refuse_masks
 from gpugraph.population import (
     AXIS_NAMES,
     LINEAR,
@@ -431,6 +432,7 @@ def convert_call(call: LayerCall, sources: Sequence[Tensor], draft: Draft) -> tu
             f"Layer '{call.name}' ({call.layer_class}) is called with training=True, so it does "
             "not compute at inference what the graph would say. Call it without."
         )
+    refuse_masks(call)
     converter = find_converter(call.layer, call.name, probe=draft.probe)
     outputs = converter(Conversion(call, tuple(sources), draft))
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs

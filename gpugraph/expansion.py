@@ -9,6 +9,7 @@ from typing import Any
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
 from gpugraph.input_shape import check_shape, shape_of
 from gpugraph.layer_call import LayerCall, Shape, TensorRef, shapes_text, substitute
+from gpugraph.masks import Mask, arguments, is_implied, masks_of_outputs, used_masks
 
 
 class Expansion:
@@ -17,6 +18,8 @@ class Expansion:
     def __init__(self) -> None:
         self.calls: list[LayerCall] = []
         self._specs: dict[TensorRef, Any] = {}
+        self._masks: dict[TensorRef, Mask | None] = {}
+        self._mask_calls: set[str] = set()
         self._given: dict[str, int] = {}
 
     def add_inputs(self, function: Any, shapes: Sequence[Shape]) -> list[TensorRef]:
@@ -28,7 +31,7 @@ class Expansion:
             layer = tensor._keras_history.operation
             name = self._unique(layer.name)
             call = LayerCall(name, type(layer).__name__, layer, (), {}, (), (), (shape,), 0)
-            self._add(call, [keras.KerasTensor((None, *shape), dtype=tensor.dtype)])
+            self._add(call, [keras.KerasTensor((None, *shape), dtype=tensor.dtype)], [None])
             refs.append(TensorRef(name, 0))
         return refs
 
@@ -49,16 +52,21 @@ class Expansion:
                 name = self._unique(prefix + node.operation.name + use)
                 if isinstance(node.operation, keras.Model) and is_plain(node.operation):
                     inner = functional(node.operation, f"nested model '{name}'")
-                    outputs = self.expand(
-                        inner, self._nested_inputs(inner, node, known, name), prefix=f"{name}/"
-                    )
+                    masks = self._implied_masks(node.operation, args, kwargs)
+                    given = self._nested_inputs(inner, node, known, name, masks)
+                    outputs = self.expand(inner, given, prefix=f"{name}/")
                 else:
                     outputs = self._call(node, name, args, kwargs, refs)
                 known.update((id(t), ref) for t, ref in zip(node.outputs, outputs, strict=True))
         return [known[id(t)] for t in function.outputs]
 
     def _nested_inputs(
-        self, inner: Any, node: Any, known: Mapping[int, TensorRef], name: str
+        self,
+        inner: Any,
+        node: Any,
+        known: Mapping[int, TensorRef],
+        name: str,
+        masks: Mapping[str, Any],
     ) -> list[TensorRef]:
         """Return what a nested model is called on, in the order of its own inputs."""
         import keras
@@ -68,7 +76,8 @@ class Expansion:
         extra = [
             key
             for key, value in kwargs.items()
-            if any(x is not None and x is not False for x in keras.tree.flatten(value))
+            if key not in masks
+            and any(x is not None and x is not False for x in keras.tree.flatten(value))
         ]
         if args or extra:
             raise UnsupportedLayerError(
@@ -95,6 +104,10 @@ class Expansion:
         if _trains_by_default(layer):
             kwargs = {key: value for key, value in kwargs.items() if key != "training"}
         specs = self._output_specs(node, name, args, kwargs, refs)
+        implied = self._implied_masks(layer, args, kwargs)
+        kwargs = {key: value for key, value in kwargs.items() if key not in implied}
+        refs = [ref for ref in refs if ref not in implied.values()]
+        used, masks = self._follow_masks(layer, name, args, kwargs, len(specs))
         call = LayerCall(
             name=name,
             layer_class=type(layer).__name__,
@@ -105,8 +118,57 @@ class Expansion:
             input_shapes=tuple(shape_of(self._specs[ref]) for ref in refs),
             output_shapes=tuple(shape_of(spec) for spec in specs),
             n_parameters=layer.count_params() if hasattr(layer, "count_params") else 0,
+            masks=used,
         )
-        return self._add(call, specs)
+        return self._add(call, specs, masks)
+
+    def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, TensorRef]:
+        """Return the masks among a call's keyword arguments that its tensors carry anyway.
+
+        Keras notes some of them at the call, and the operations that make them in the graph.
+        """
+        import keras
+
+        if not isinstance(layer, keras.Layer):
+            return {}
+        carried = arguments(layer, *substitute((args, kwargs), self._masks))
+        implied = {
+            key: value
+            for key, value in kwargs.items()
+            if isinstance(value, TensorRef) and is_implied(key, carried)
+        }
+        self._mask_calls |= {ref.call for ref in implied.values()}
+        return implied
+
+    def _follow_masks(
+        self, layer: Any, name: str, args: Any, kwargs: Any, n_outputs: int
+    ) -> tuple[tuple[str, ...], list[Mask | None]]:
+        """Return whose masks a call uses, and which masks its outputs carry."""
+        import keras
+
+        if not isinstance(layer, keras.Layer):
+            return (), [None] * n_outputs
+        tensors, masks = (
+            arguments(layer, *substitute((args, kwargs), known))
+            for known in (self._specs, self._masks)
+        )
+        used = used_masks(layer, tensors, masks)
+        return used, masks_of_outputs(layer, name, tensors, masks, n_outputs)
+
+    def without_mask_calls(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
+        """Return the calls but for operations that made masks which their tensors carry anyway."""
+        import keras
+
+        read = {ref.call for ref in outputs}
+        kept = []
+        for call in reversed(self.calls):
+            is_unread = call.name in self._mask_calls and call.name not in read
+            if is_unread and not isinstance(call.layer, keras.Layer):
+                self._mask_calls |= {ref.call for ref in call.inputs}
+            else:
+                kept.append(call)
+                read |= {ref.call for ref in call.inputs}
+        return kept[::-1]
 
     def _output_specs(
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
@@ -139,10 +201,13 @@ class Expansion:
             check_shape(shape_of(spec), f"Layer '{name}' ({type(node.operation).__name__}) gives")
         return list(specs)
 
-    def _add(self, call: LayerCall, specs: Sequence[Any]) -> list[TensorRef]:
+    def _add(
+        self, call: LayerCall, specs: Sequence[Any], masks: Sequence[Mask | None]
+    ) -> list[TensorRef]:
         self.calls.append(call)
         refs = [TensorRef(call.name, i) for i in range(len(specs))]
         self._specs |= dict(zip(refs, specs, strict=True))
+        self._masks |= dict(zip(refs, masks, strict=True))
         return refs
 
     def _unique(self, name: str) -> str:

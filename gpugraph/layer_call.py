@@ -40,6 +40,8 @@ class LayerCall:
         Without the batch axis.
     n_parameters : int
         Of the layer; a shared layer's count again at each call.
+    masks : tuple of str
+        Names of the calls whose masks it uses.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LayerCall:
     input_shapes: tuple[Shape, ...]
     output_shapes: tuple[Shape, ...]
     n_parameters: int
+    masks: tuple[str, ...] = ()
 
 
 def substitute(structure: Any, tensors: Mapping[TensorRef, Any]) -> Any:

@@ -181,7 +181,7 @@ def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
     outputs = expansion.expand(function, inputs, prefix="")
     return Topology(
         name=model.name,
-        calls=tuple(expansion.calls),
+        calls=tuple(expansion.without_mask_calls(outputs)),
         inputs=tuple(ref.call for ref in inputs),
         outputs=tuple(outputs),
         n_parameters=model.count_params(),
