@@ -189,6 +189,14 @@ AllowNonfinite = Annotated[
     bool, typer.Option("--allow-nonfinite", help="Accept weights that hold NaN or infinity.")
 ]
 
+Couplings = Annotated[
+    bool,
+    typer.Option(
+        "--couplings",
+        help="Join neurons that meet in a softmax or in the statistics of a normalisation.",
+    ),
+]
+
 Probe = Annotated[
     bool,
     typer.Option(
@@ -204,6 +212,7 @@ def summary(
     model: Model,
     input_shape: InputShapes = None,
     weights: Weights = None,
+    couplings: Couplings = False,
     probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
@@ -212,7 +221,7 @@ def summary(
     from gpugraph import terminal
     from gpugraph.summary import HEADER, NUMERIC
 
-    graph = _graph(model, input_shape, weights, probe, allow_nonfinite)
+    graph = _graph(model, input_shape, weights, couplings, probe, allow_nonfinite)
     result = graph.summary()
     if as_json:
         terminal.show_json(result.to_dict())
@@ -263,6 +272,7 @@ def convert(
         ),
     ] = False,
     overwrite: Overwrite = False,
+    couplings: Couplings = False,
     probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
@@ -280,7 +290,7 @@ def convert(
     for path in outputs:  # before a model is loaded for nothing
         check_output(path, overwrite)
 
-    graph = _graph(model, input_shape, weights, probe, allow_nonfinite)
+    graph = _graph(model, input_shape, weights, couplings, probe, allow_nonfinite)
     with terminal.status("Choosing edges"):
         graph = _part(graph, populations, threshold, top)
     options = {"parameters": True} if parameters else {}
@@ -350,6 +360,7 @@ def rank(
     overwrite: Overwrite = False,
     input_shape: InputShapes = None,
     weights: Weights = None,
+    couplings: Couplings = False,
     probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
@@ -363,7 +374,7 @@ def rank(
     from gpugraph.measures import NUMERIC
     from gpugraph.measures import rank as rank_nodes
 
-    graph = _graph(model, input_shape, weights, probe, allow_nonfinite, seed=seed)
+    graph = _graph(model, input_shape, weights, couplings, probe, allow_nonfinite, seed=seed)
     for name in population or []:
         graph.population(name)
     start = time.perf_counter()
@@ -426,6 +437,7 @@ def stats(
     input_shape: InputShapes = None,
     weights: Weights = None,
     seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
+    couplings: Couplings = False,
     probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
@@ -435,7 +447,7 @@ def stats(
 
     from gpugraph import terminal
 
-    graph = _graph(model, input_shape, weights, probe, allow_nonfinite, seed=seed)
+    graph = _graph(model, input_shape, weights, couplings, probe, allow_nonfinite, seed=seed)
 
     from gpugraph.algorithms.layer_statistics import HEADER, NUMERIC, layer_statistics
 
@@ -514,6 +526,7 @@ def verify(
             min=0, help="Largest error that passes, as a share of a population's largest value."
         ),
     ] = None,
+    couplings: Couplings = False,
     probe: Probe = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
@@ -521,7 +534,7 @@ def verify(
     """Run the graph on noise and compare every population with Keras. Exits 1 if they differ."""
     from gpugraph import terminal
 
-    graph = _graph(model, input_shape, weights, probe, allow_nonfinite, seed=seed)
+    graph = _graph(model, input_shape, weights, couplings, probe, allow_nonfinite, seed=seed)
     with terminal.status("Running graph and model"):
         result = graph.verify(seed=seed, tolerance=tolerance)
     if as_json:
@@ -651,6 +664,7 @@ def _graph(
     model: str,
     input_shape: Sequence[str] | None,
     weights: str | None,
+    couplings: bool,
     probe: bool,
     allow_nonfinite: bool,
     seed: int | None = None,
@@ -663,7 +677,9 @@ def _graph(
     from gpugraph.convert import from_keras
 
     with terminal.status("Converting"):
-        return from_keras(loaded, shape, probe=probe, allow_nonfinite=allow_nonfinite)
+        return from_keras(
+            loaded, shape, couplings=couplings, probe=probe, allow_nonfinite=allow_nonfinite
+        )
 
 
 def _load(

@@ -606,6 +606,24 @@ def test_nonfinite_weights(tmp_path):
     assert run("summary", tmp_path / "nan.keras", "--allow-nonfinite").exit_code == 0
 
 
+@pytest.mark.parametrize(("options", "n_edges"), [([], 12), (["--couplings"], 12 + 3 + 9)])
+@pytest.mark.parametrize("command", ["summary", "convert", "rank", "stats", "verify"])
+def test_couplings(tmp_path, monkeypatch, command, options, n_edges):
+    x = keras.Input((4,), name="x")
+    y = keras.layers.Dense(3, activation="softmax", name="head")(x)
+    keras.Model(x, y).save(tmp_path / "head.keras")
+    graphs = []
+
+    def convert(*args, **kwargs):
+        graphs.append(gg.from_keras(*args, **kwargs))
+        return graphs[-1]
+
+    monkeypatch.setattr("gpugraph.convert.from_keras", convert)
+    out = [tmp_path / "head.csv"] if command == "convert" else []
+    assert run(command, tmp_path / "head.keras", *out, *options).exit_code == 0
+    assert [graph.n_edges for graph in graphs] == [n_edges]
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
