@@ -612,10 +612,10 @@ def test_couplings(tmp_path, monkeypatch, command, options, n_edges):
     x = keras.Input((4,), name="x")
     y = keras.layers.Dense(3, activation="softmax", name="head")(x)
     keras.Model(x, y).save(tmp_path / "head.keras")
-    graphs = []
+    graphs, from_keras = [], gg.from_keras
 
     def convert(*args, **kwargs):
-        graphs.append(gg.from_keras(*args, **kwargs))
+        graphs.append(from_keras(*args, **kwargs))
         return graphs[-1]
 
     monkeypatch.setattr("gpugraph.convert.from_keras", convert)
