@@ -17,6 +17,8 @@ from gpugraph.layers.cells import make_cell
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
+NOT_TENSORS = "the states that it starts from are constants, not tensors of the model"
+
 
 @converts("SimpleRNN")
 def simple_rnn(call: Conversion) -> tuple[Tensor, ...]:
@@ -40,6 +42,17 @@ def gru(call: Conversion) -> tuple[Tensor, ...]:
 def rnn(call: Conversion) -> tuple[Tensor, ...]:
     """As the layer of its cell; stacked cells one upon the other in every time step."""
     return unrolled(call, make_cell(call, call.layer.cell))
+
+
+@converts("SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells")
+def single_step(call: Conversion) -> tuple[Tensor, ...]:
+    """One time step of the layer of this cell (``name/step/gates`` ...), called on its states."""
+    cell = make_cell(call, call.layer)
+    x, *states = call.sources
+    if len(states) != cell.n_states:
+        raise call.unsupported(NOT_TENSORS)
+    output, after = cell.step("step", None, Reading(x), states)
+    return (output, *after)
 
 
 def unrolled(call: Conversion, cell: Cell) -> tuple[Tensor, ...]:
@@ -79,7 +92,7 @@ def arguments(call: Conversion) -> tuple[Tensor, Sequence[Tensor]]:
     initial = given.get("initial_state")
     states = [] if initial is None else keras.tree.flatten(initial)
     if not all(isinstance(state, Tensor) for state in states):
-        raise call.unsupported("its initial state is a constant, not a tensor of the model")
+        raise call.unsupported(NOT_TENSORS)
     return given["sequences"], states
 
 

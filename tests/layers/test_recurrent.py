@@ -11,11 +11,26 @@ import gpugraph as gg
 from tests.jacobian import assert_linear, output_of, randomise, single
 from tests.models import needs_float64
 
+
+def one_step(cell):
+    """Return a cell as a function of an input and its states."""
+    return lambda tensors: keras.tree.flatten(cell(tensors[0], tensors[1:]))
+
+
 ROWS = {
     "SimpleRNN": (layers.SimpleRNN(3), (4, 2)),
     "LSTM": (layers.LSTM(3), (4, 2)),
     "GRU": (layers.GRU(3), (4, 2)),
     "RNN": (layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)]), (4, 2)),
+    "SimpleRNNCell": (one_step(layers.SimpleRNNCell(3)), (2,), (3,)),
+    "LSTMCell": (one_step(layers.LSTMCell(3)), (2,), (3,), (3,)),
+    "GRUCell": (one_step(layers.GRUCell(3)), (2,), (3,)),
+    "StackedRNNCells": (
+        one_step(layers.StackedRNNCells([layers.GRUCell(3), layers.GRUCell(2)])),
+        (2,),
+        (3,),
+        (2,),
+    ),
 }
 
 CASES = {
@@ -61,7 +76,7 @@ def test_options(case, return_sequences, return_state, go_backwards):
         **options,
     )
     graph = gg.from_keras(single(layer, (4, 2)))
-    assert graph.verify().passed
+    assert graph.verify(np.random.default_rng(0).standard_normal((3, 4, 2))).passed
     assert graph.tensors["rnn"].population.name == "rnn"
     assert graph.populations["rnn"].shape == ((4, 3) if return_sequences else (3,))
     assert ("rnn:1" in graph.tensors) is return_state
@@ -353,7 +368,19 @@ def classifier():
     )
 
 
-@pytest.mark.parametrize("build", [sequence_to_sequence, autoencoder, classifier])
+def text_classifier():
+    """Return words through an embedding."""
+    return keras.Sequential(
+        [
+            keras.Input((6,), dtype="int32"),
+            layers.Embedding(7, 3),
+            layers.LSTM(4),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("build", [sequence_to_sequence, autoencoder, classifier, text_classifier])
 def test_models(build, tmp_path):
     model = build()
     randomise(model)
@@ -456,8 +483,36 @@ def test_constant_initial_states_are_refused():
     sequence = keras.Input((4, 2), batch_size=1)
     output = layers.GRU(3, name="gru")(sequence, initial_state=keras.ops.ones((1, 3)))
     model = keras.Model(sequence, output)
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'gru' \(GRU\): its initial state is a"):
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'gru' \(GRU\): the states that it"):
         gg.from_keras(model)
+
+
+def test_a_cell_in_a_loop_of_ones_own_is_the_layer():
+    inputs, hidden, cell_state = keras.Input((3, 2)), keras.Input((4,)), keras.Input((4,))
+    cell, states = layers.LSTMCell(4), [hidden, cell_state]
+    for t in range(3):
+        x = layers.Flatten()(layers.Cropping1D((t, 2 - t))(inputs))
+        output, states = cell(x, states)
+    model = keras.Model([inputs, hidden, cell_state], [output, *states])
+    randomise(model)
+    graph = gg.from_keras(model)
+    assert graph.verify().passed
+    assert len({id(p.kernel) for p in graph.projections if p.kind == "weight"}) == 2
+    lstm = layers.LSTM(4)
+    lstm.build((None, 3, 2))
+    lstm.set_weights(model.get_weights())
+    values = [np.random.default_rng(0).standard_normal((2, *s)) for s in ((3, 2), (4,), (4,))]
+    expected = lstm(values[0], initial_state=[keras.ops.convert_to_tensor(v) for v in values[1:]])
+    (output, *_) = graph.topology.outputs
+    got = graph.evaluate(values)[graph.tensors[output.label].population.name]
+    np.testing.assert_allclose(got, keras.ops.convert_to_numpy(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_a_cell_called_on_constant_states_is_refused():
+    inputs = keras.Input((2,), batch_size=1)
+    output, _ = layers.GRUCell(3, name="cell")(inputs, [keras.ops.ones((1, 3))])
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'cell' \(GRUCell\): the states that it"):
+        gg.from_keras(keras.Model(inputs, output))
 
 
 def test_an_activation_that_halves_the_units_is_refused():
