@@ -19,6 +19,7 @@ from gpugraph.layers import (  # noqa: F401
     pooling,
     preprocessing,
     recurrent,
+    reduction,
     reshaping,
     spatial,
     statistics,
