@@ -136,7 +136,8 @@ def refuse_masks(call: LayerCall) -> None:
             f"input to input. Make {makers} without a mask (mask_zero=False for an Embedding, no "
             f"Masking), or cut the model before '{call.name}'."
         )
-    if type(call.layer).__module__.startswith("keras.src.layers."):
+    is_keras_layer = type(call.layer).__module__.startswith("keras.src.layers.")
+    if is_keras_layer and _works_with_masks(call.layer):
         for name, value in arguments(call.layer, call.args, call.kwargs).items():
             if (name == "mask" or name.endswith("_mask")) and not _is_empty(value):
                 raise UnsupportedLayerError(

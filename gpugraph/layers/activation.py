@@ -24,8 +24,6 @@ def activation_function(call: Conversion) -> Tensor:
 @converts("Softmax")
 def softmax(call: Conversion) -> Tensor:
     """One to one, weight 1 (`copy`), the function on the nodes; couplings along its axes."""
-    if len(call.call.args) > 1 or call.call.kwargs.get("mask") is not None:
-        raise call.unsupported("it is called with a mask, which leaves out other neurons each time")
     return call.activated(call.source, layer_activation(call.layer))
 
 

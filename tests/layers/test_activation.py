@@ -98,7 +98,7 @@ def test_activation_layers(layer, name):
 def test_softmax_with_a_mask_is_refused(call):
     inputs, mask = keras.Input((3,)), keras.Input((3,), dtype="bool")
     model = keras.Model([inputs, mask], call(inputs, mask))
-    with pytest.raises(gg.UnsupportedLayerError, match="is called with a mask"):
+    with pytest.raises(gg.UnsupportedLayerError, match="is called with mask="):
         gg.from_keras(model)
 
 
