@@ -31,9 +31,12 @@ def from_keras(
     model : keras.Model, str or path
         A built Sequential or functional model, a ``.keras`` or ``.h5`` file (loaded with Keras's
         safe mode on), or ``keras.applications:NAME`` (built with random weights).
-    input_shape : tuple of int, list of tuples or mapping of input name to tuple, optional
+    input_shape : tuple of int, list or mapping of input name to tuples, or "minimal", optional
         Without the batch axis. Needed where the model leaves dimensions open; otherwise another
-        size at which the same weights are used.
+        size at which the same weights are used: where Dense layers stand behind Flatten, as
+        convolutions (`gpugraph.to_fully_convolutional`), so that outputs become maps. "minimal":
+        the smallest size at which every layer still gives something, along each axis of
+        each input.
     couplings : bool
         Whether to add the edges by which every neuron of a group takes part in the others'
         normalisation or softmax (kind ``dynamic``, weight 1).
@@ -49,7 +52,8 @@ def from_keras(
     ModelError
         If the model cannot be read, is not built, or defines its own ``call``.
     ShapeError
-        If a shape stays open, becomes empty, or does not fit the weights.
+        If a shape stays open, becomes empty (the smallest that would not is told), or does not
+        fit the weights.
     UnsupportedLayerError
         If a layer has no converter, or uses an option that has no exact form.
     NonFiniteError

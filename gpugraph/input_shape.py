@@ -9,7 +9,8 @@ from typing import Any
 from gpugraph.errors import ShapeError
 from gpugraph.layer_call import Shape
 
-InputShape = Sequence[Any] | Mapping[str, Sequence[int]]
+InputShape = Sequence[Any] | Mapping[str, Sequence[int]]  # or MINIMAL, a str
+MINIMAL = "minimal"
 
 
 def input_shapes(function: Any, input_shape: InputShape | None) -> list[Shape]:
@@ -51,7 +52,7 @@ def _given_shapes(
         raise ShapeError(
             f"input_shape={input_shape!r} does not fit the model's inputs ({', '.join(names)}). "
             "Give a tuple of whole numbers; for several inputs a list of tuples, or a mapping of "
-            "names to tuples."
+            f"names to tuples; or '{MINIMAL}'."
         )
     return [tuple(shape) for shape in given]
 

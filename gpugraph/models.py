@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpugraph.errors import ModelError, ShapeError
+from gpugraph.input_shape import MINIMAL
 
 APPLICATIONS = "keras.applications:"
 ENDINGS = (".keras", ".h5", ".hdf5")
@@ -115,7 +116,8 @@ def _application(name: str, input_shape: Any, weights: str | None) -> Any:
         )
     if weights not in (None, "imagenet") and not os.path.exists(weights):
         raise ModelError(f"There is no weights file '{_short(weights)}'. Give a .weights.h5 file.")
-    options = {} if input_shape is None else {"input_shape": _application_shape(name, input_shape)}
+    own_size = input_shape is None or (isinstance(input_shape, str) and input_shape == MINIMAL)
+    options = {} if own_size else {"input_shape": _application_shape(name, input_shape)}
     try:
         return getattr(keras.applications, name)(weights=weights, **options)
     except Exception as error:

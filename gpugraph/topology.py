@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpugraph.errors import SelectionError
 from gpugraph.expansion import Expansion, functional
-from gpugraph.input_shape import InputShape, input_shapes, shape_of
+from gpugraph.input_shape import InputShape, shape_of
 from gpugraph.layer_call import LayerCall, TensorRef, shapes_text, substitute
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Topology:
     n_parameters : int
         Of the model; shared layers count once.
     model : keras.Model
-        Whose topology this is.
+        Whose topology this is: the one given, or its fully convolutional form at another size.
     """
 
     name: str
@@ -160,9 +160,8 @@ def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
     model : keras.Model or str or path
         A built Sequential or functional model, a ``.keras`` or ``.h5`` file, or
         ``keras.applications:NAME``.
-    input_shape : tuple of int, list of tuples or mapping of input name to tuple, optional
-        Without the batch axis. Needed where the model leaves dimensions open; otherwise a
-        different size at which the same weights are used.
+    input_shape : tuple of int, list or mapping of input name to tuples, or "minimal", optional
+        As for `gpugraph.from_keras`.
 
     Raises
     ------
@@ -172,10 +171,10 @@ def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
         If a shape stays unknown, becomes empty, or a layer does not accept it.
     """
     from gpugraph.models import load_model
+    from gpugraph.resize import fitted
 
-    model = load_model(model, input_shape)
+    model, shapes = fitted(load_model(model, input_shape), input_shape)
     function = functional(model, "the model")
-    shapes = input_shapes(function, input_shape)
     expansion = Expansion()
     inputs = expansion.add_inputs(function, shapes)
     outputs = expansion.expand(function, inputs, prefix="")

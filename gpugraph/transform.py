@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from gpugraph.errors import ShapeError, UnsupportedLayerError
 from gpugraph.expansion import Expansion, functional, is_plain
 from gpugraph.input_shape import shape_of
 from gpugraph.layer_call import LayerCall, TensorRef
+from gpugraph.layers.layout import Layout
 from gpugraph.models import load_model
 from gpugraph.positions import layouts, positions
 
@@ -99,33 +100,47 @@ def to_fully_convolutional(model: Any) -> Any:
 def transformed(model: Any) -> tuple[Any, list[Change]]:
     """Return the fully convolutional model, and what has changed, in topological order."""
     model = load_model(model)
-    kept: frozenset[str] = frozenset()
+    built = calls_as_built(model)
     with _same_random_numbers():
-        while True:
-            try:
-                plan = Plan(model, kept)
-                copy = Copy(plan)
-                _check_growth(plan, copy.model)
-                break
-            except _RefusedError as refused:
-                # What pools all positions may go on doing so: it takes any size as it is.
-                if refused.origins and all(is_pooling(c) for c in refused.origins):
-                    kept |= {c.name for c in refused.origins}
-                else:
-                    raise UnsupportedLayerError(str(refused)) from refused
+        plan, copy = _without_refusals(lambda kept: _grown_copy(Plan(model, built, kept)))
         copy.give_weights()
     return copy.model, plan.changes
 
 
-def is_convertible(model: Any) -> bool:
-    """Whether anything would change, without making it.
+def is_tied_by_flatten(model: Any) -> bool:
+    """Whether Dense layers behind Flatten tie a model to its own input size.
 
     Raises
     ------
     UnsupportedLayerError
-        As `to_fully_convolutional`.
+        If they do, and could not become convolutions.
     """
-    return bool(Plan(model, frozenset()).origins)
+    built = calls_as_built(model)
+    plan = _without_refusals(lambda kept: Plan(model, built, kept))
+    return not all(is_pooling(plan.calls[name]) for name in plan.origins)
+
+
+T = TypeVar("T")
+
+
+def _without_refusals(attempt: Callable[[frozenset[str]], T]) -> T:
+    """Attempt something; where global pooling is in the way, once more with that kept."""
+    kept: frozenset[str] = frozenset()
+    while True:
+        try:
+            return attempt(kept)
+        except _RefusedError as refused:
+            # What pools all positions may go on doing so: it takes any size as it is.
+            if not refused.origins or not all(map(is_pooling, refused.origins)):
+                raise UnsupportedLayerError(str(refused)) from refused
+            kept |= {call.name for call in refused.origins}
+
+
+def _grown_copy(plan: Plan) -> tuple[Plan, Copy]:
+    """Carry out a plan, and see that what it makes takes larger inputs."""
+    copy = Copy(plan)
+    _check_growth(plan, copy.model)
+    return plan, copy
 
 
 class _RefusedError(Exception):
@@ -148,6 +163,8 @@ class Plan:
     Parameters
     ----------
     model : keras.Model
+    built : CallsAsBuilt
+        Its layer calls.
     kept : set of str
         Layer calls that make vectors (Flatten, global pooling) and shall go on doing so.
 
@@ -163,13 +180,11 @@ class Plan:
         Of the model's inputs; axes that were opened are None.
     """
 
-    def __init__(self, model: Any, kept: frozenset[str]) -> None:
+    def __init__(self, model: Any, built: CallsAsBuilt, kept: frozenset[str]) -> None:
         self.model = model
-        self.expansion = _expansion(model)
-        self.calls = {call.name: call for call in self.expansion.calls}
-        self.inputs = [t._keras_history.operation.name for t in functional(model, "m").inputs]
-        self.layouts = layouts(self.expansion.calls)
-        self.positions = positions(self.expansion.calls, self.inputs, self.layouts)
+        self.calls = {call.name: call for call in built.calls}
+        self.inputs, self.fed = built.inputs, built.fed
+        self.layouts, self.positions = built.layouts, built.positions
         self.seen = self._inputs_seen()
         self._follow(kept)
         while idle := self._idle():
@@ -287,6 +302,42 @@ class Plan:
         return layout.shape((None,) * (len(shape) - 1), layout.channels(shape))  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class CallsAsBuilt:
+    """The layer calls of a model at the shapes for which it was built.
+
+    Attributes
+    ----------
+    calls : list of LayerCall
+        Open dimensions are None.
+    inputs : list of str
+        Names, in the model's order.
+    fed : dict of int to list of TensorRef
+        What nested models are called on first, by the id of their functional graph.
+    layouts : dict of TensorRef to Layout
+    positions : dict of input name to axes
+    """
+
+    calls: list[LayerCall]
+    inputs: list[str]
+    fed: dict[int, list[TensorRef]]
+    layouts: dict[TensorRef, Layout]
+    positions: dict[str, tuple[int, ...]]
+
+
+def calls_as_built(model: Any) -> CallsAsBuilt:
+    """Open a model at the shapes for which it was built."""
+    function = functional(model, "the model")
+    shapes = [shape_of(t) for t in function.inputs]
+    expansion = _NotedOpen() if any(None in shape for shape in shapes) else _Noted()
+    inputs = expansion.add_inputs(function, shapes)
+    expansion.expand(function, inputs, prefix="")
+    names = [ref.call for ref in inputs]
+    known = layouts(expansion.calls)
+    found = positions(expansion.calls, names, known)
+    return CallsAsBuilt(expansion.calls, names, expansion.fed, known, found)
+
+
 class _Noted(Expansion):
     """The calls of a model, and what its nested models are called on."""
 
@@ -294,10 +345,8 @@ class _Noted(Expansion):
         super().__init__()
         self.fed: dict[int, list[TensorRef]] = {}
 
-    def _nested_inputs(
-        self, inner: Any, node: Any, known: Mapping[int, TensorRef], name: str
-    ) -> list[TensorRef]:
-        refs = super()._nested_inputs(inner, node, known, name)
+    def _nested_inputs(self, inner: Any, *arguments: Any, **options: Any) -> list[TensorRef]:
+        refs = super()._nested_inputs(inner, *arguments, **options)
         self.fed.setdefault(id(inner), refs)
         return refs
 
@@ -307,15 +356,6 @@ class _NotedOpen(_Noted):
 
     def _output_specs(self, node: Any, *_: Any) -> list[Any]:
         return list(node.outputs)
-
-
-def _expansion(model: Any) -> _Noted:
-    """Open a model at the shapes for which it was built."""
-    function = functional(model, "the model")
-    shapes = [shape_of(t) for t in function.inputs]
-    expansion = _NotedOpen() if any(None in shape for shape in shapes) else _Noted()
-    expansion.expand(function, expansion.add_inputs(function, shapes), prefix="")
-    return expansion
 
 
 class Copy:
@@ -359,7 +399,7 @@ class Copy:
 
         if id(layer) not in self._layers:
             if isinstance(layer, keras.Model) and is_plain(layer):
-                fed = self.plan.expansion.fed[id(functional(layer, "nested model"))]
+                fed = self.plan.fed[id(functional(layer, "nested model"))]
                 copy = self._copied_model(layer, [self.plan.shape_in_copy(ref) for ref in fed])
             else:
                 copy = self._copied_layer(layer)

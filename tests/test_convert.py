@@ -138,9 +138,12 @@ def test_weights_that_are_not_finite_are_named(value, index, what):
 
 
 def test_a_size_that_dense_weights_do_not_fit():
-    message = r"'dense' \(Dense\) was built for 27 inputs, .*shape \(48,\)\. Choose an input_shape"
+    model = keras.Sequential(
+        [keras.Input((8, 4)), layers.Permute((2, 1)), layers.Dense(3, name="dense")]
+    )
+    message = r"'dense' \(Dense\) was built for 8 inputs, .*shape \(4, 9\)\. Choose an input_shape"
     with pytest.raises(gg.ShapeError, match=message):
-        gg.from_keras(models.cnn(), (10, 10, 2))
+        gg.from_keras(model, (9, 4))
 
 
 def test_channels_that_a_convolution_does_not_fit():
