@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from gpugraph.model_weights import WeightsTable, WeightStatistics, weights_table
     from gpugraph.node_values import NodeValues, RankedNode
     from gpugraph.paths import NodePath, strongest_paths
+    from gpugraph.plot import plot_kernels
     from gpugraph.population import Activation, Population, Tensor
     from gpugraph.projection import Projection
     from gpugraph.registry import converts, supported_layers
@@ -158,6 +159,7 @@ _HOMES = {
     "model_weights": ["WeightStatistics", "WeightsTable", "weights_table"],
     "node_values": ["NodeValues", "RankedNode"],
     "paths": ["NodePath", "strongest_paths"],
+    "plot": ["plot_kernels"],
     "population": ["Activation", "Population", "Tensor"],
     "projection": ["Projection"],
     "registry": ["converts", "supported_layers"],
