@@ -55,3 +55,13 @@ def merge(call: Conversion) -> Tensor:
         else:
             call.project_elementwise(source, target)
     return target
+
+
+@converts("CustomScaleLayer")
+def scaled_residual(call: Conversion) -> Tensor:
+    """InceptionResNetV2's: the first input with weight 1 (`copy`), the second scaled (`scale`)."""
+    left, right = call.sources
+    target = call.population()
+    call.project_elementwise(left, target)
+    call.project_elementwise(right, target, call.layer.scale, kind="scale")
+    return target

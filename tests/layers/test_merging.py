@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 import gpugraph as gg
 from tests.jacobian import assert_evaluates, single
@@ -17,6 +18,7 @@ MERGES = [
     layers.Minimum,
 ]
 OF_ANY_NUMBER = [merge for merge in MERGES if merge is not layers.Subtract]
+ROWS = {"CustomScaleLayer": (CustomScaleLayer(0.5), (2, 3), (2, 3))}
 
 
 def assert_merges(layer, *shapes):
@@ -116,3 +118,9 @@ def test_fused_maximum_of_passed_on_tensors():
     graph = gg.from_keras(model)
     assert_evaluates(graph, model, (2, 3))
     assert graph.n_edges == 36 + 12
+
+
+def test_scaled_residual():
+    graph = assert_merges(CustomScaleLayer(0.25), (2, 3), (2, 3))
+    assert [p.kind for p in graph.projections] == ["copy", "scale"]
+    assert sorted(weight for _, _, weight in graph.edge_tuples()) == [0.25] * 6 + [1] * 6
