@@ -11,6 +11,7 @@ SIZES = {
     "DenseNet121": 32,
     "InceptionV3": 75,
     "Xception": 71,
+    "ConvNeXtTiny": 32,
 }
 
 
