@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import replace
 from functools import cache
 from itertools import product
-from math import sqrt
+from math import prod, sqrt
 
 import keras
 import networkx as nx
@@ -21,9 +21,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import gpugraph as gg
 from gpugraph import norms
+from gpugraph.axes import fan_in
+from gpugraph.population import Population, strides
+from gpugraph.projection import Projection
 from tests.layers.test_every_layer import ROWS, model_of
 from tests.models import EVERY_KIND, cnn, needs_float64, randomise, siamese, u_net
-from tests.strategies import any_graph, any_projection, small_models
+from tests.strategies import any_axis, any_graph, any_projection, small_models
 
 NORMS = {
     "l1": lambda weights: sum(map(abs, weights)),
@@ -112,7 +115,7 @@ def graph_of_row(name):
     return gg.from_keras(model_of(*ROWS[name]))
 
 
-@every_norm
+@pytest.mark.parametrize("norm", ["l2", None])
 @by_both
 @pytest.mark.parametrize("name", ROWS)
 def test_every_layer(name, by, norm):
@@ -171,10 +174,52 @@ def any_shaped_graph(draw):
     return gg.NeuronGraph("shaped", {p.name: p for p in (source, target)}, [between])
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(any_shaped_graph(), st.sampled_from(["channel", "layer"]), st.sampled_from([*NORMS, None]))
 def test_channels_that_lie_across_the_axes(graph, by, norm):
     assert_is_quotient(graph, by, norm)
+
+
+@st.composite
+def any_strided_graph(draw):
+    """Draw one projection whose axes step anyhow: with gaps, across and onto each other."""
+    parts = draw(st.lists(any_axis(), min_size=1, max_size=3))
+    rng = np.random.default_rng(draw(st.integers(0, 9)))
+    taps = strides([axis.n_tap for axis in parts])
+    steps = st.tuples(st.integers(0, 9), st.integers(0, 9), st.booleans())
+    drawn = [draw(steps) for _ in parts]
+    placed = tuple(
+        axis.place(src, dst, tap if is_tapped else 0)
+        for axis, (src, dst, is_tapped), tap in zip(parts, drawn, taps, strict=True)
+    )
+    populations = []
+    for end in ("src", "dst"):
+        last = sum((getattr(a, f"n_{end}") - 1) * getattr(a, f"{end}_stride") for a in placed)
+        channels, first = draw(st.integers(1, 8)), draw(st.booleans())
+        positions = last // channels + 1
+        shape = (channels, positions) if first else (positions, channels)
+        offset = sum(p.size for p in populations)
+        populations.append(Population(end, shape, offset, "Layer", channels_first=first))
+    kernel = rng.uniform(-1, 1, prod(axis.n_tap for axis in parts)).astype(np.float32)
+    kind = draw(st.sampled_from(["weight", "choice", "copy"]))
+    between = Projection(*populations, placed, kernel if draw(st.booleans()) else None, kind)
+    return gg.NeuronGraph("strided", {p.name: p for p in populations}, [between])
+
+
+@settings(max_examples=200)
+@given(any_strided_graph(), st.sampled_from(["channel", "layer"]), st.sampled_from([*NORMS, None]))
+def test_axes_that_step_anyhow(graph, by, norm):
+    assert_is_quotient(graph, by, norm)
+
+
+@pytest.mark.parametrize("norm", ["sum", None])
+def test_channels_that_carry(norm):
+    """Two axes whose channels count like digits, 0 or 2 and 0 or 5, but up to 7 of 6."""
+    source, target = Population("a", (2, 6), 0, "Layer"), Population("b", (1,), 12, "Layer")
+    axes = fan_in(2).place(2, 0, 2), fan_in(2).place(5, 0, 1)
+    between = Projection(source, target, axes, np.arange(4, dtype=np.float32), "weight")
+    graph = gg.NeuronGraph("carrying", {"a": source, "b": target}, [between])
+    assert_is_quotient(graph, "channel", norm)
 
 
 @every_norm
