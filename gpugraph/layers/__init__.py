@@ -18,6 +18,7 @@ from gpugraph.layers import (  # noqa: F401
     normalization,
     pooling,
     preprocessing,
+    product,
     recurrent,
     reduction,
     reshaping,

@@ -1,0 +1,189 @@
+"""Products and sums over labelled dimensions: matmul, dot, tensordot, inner, einsum, trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpugraph.conversion import Conversion
+from gpugraph.layer_call import TensorRef
+from gpugraph.layers.einsum import multiply, project
+from gpugraph.layers.operation import OperationFunction, has_tensor, tensors_of
+from gpugraph.layers.weights import array
+from gpugraph.population import Tensor
+from gpugraph.registry import converts
+
+# Greek, which no equation uses: one label per dimension of an ellipsis, or of an operand.
+SPARE = "".join(chr(0x3B1 + i) for i in range(64))
+
+Operand = tuple[Any, str]  # a tensor or a constant, and a label per dimension, the batch's too
+
+
+@converts("ops.Matmul")
+def matmul(call: Conversion) -> Tensor:
+    """Every value to what it is multiplied into (`weight`); of two tensors `dynamic` edges."""
+    (left, right), (n, m) = _operands(call)
+    lead = SPARE[: max(n, m, 2) - 2]
+    rows, columns = "" if n == 1 else "i", "" if m == 1 else "j"
+    operands = [
+        (left, lead[len(lead) - max(n - 2, 0) :] + rows + "k"),
+        (right, lead[len(lead) - max(m - 2, 0) :] + "k" + columns),
+    ]
+    return _product(call, operands, lead + rows + columns)
+
+
+@converts("ops.Dot")
+def dot(call: Conversion) -> Tensor:
+    """As ops.Matmul, over the last axis and the last but one."""
+    _, (n, m) = _operands(call)
+    return _contracted(call, [n - 1], [max(m - 2, 0)])
+
+
+@converts("ops.Inner")
+def inner(call: Conversion) -> Tensor:
+    """As ops.Matmul, over the last axis of both."""
+    _, (n, m) = _operands(call)
+    return _contracted(call, [n - 1], [m - 1])
+
+
+@converts("ops.Tensordot")
+def tensordot(call: Conversion) -> Tensor:
+    """As ops.Matmul, over the axes that it names."""
+    axes, (_, (n, m)) = call.layer.axes, _operands(call)
+    if isinstance(axes, int):
+        return _contracted(call, range(n - axes, n), range(axes))
+    left, right = (np.atleast_1d(a).tolist() for a in axes)
+    return _contracted(call, [a % n for a in left], [a % m for a in right])
+
+
+@converts("ops.Einsum")
+def einsum(call: Conversion) -> Tensor:
+    """One axis per label of the equation (`weight`, `copy`); of several tensors `dynamic` edges."""
+    into, arrow, out = call.layer.subscripts.replace(" ", "").partition("->")
+    operands, ranks = _operands(call)
+    named = into.split(",")
+    elided = SPARE[: max(n - len(x.replace("...", "")) for x, n in zip(named, ranks, strict=True))]
+    labels = [
+        x.replace("...", elided[len(elided) - n + len(x.replace("...", "")) :])
+        for x, n in zip(named, ranks, strict=True)
+    ]
+    if not arrow:  # what occurs once, in alphabetical order
+        letters = into.replace(",", "").replace("...", "")
+        out = "..." + "".join(sorted(x for x in set(letters) if letters.count(x) == 1))
+    return _product(call, list(zip(operands, labels, strict=True)), out.replace("...", elided))
+
+
+@converts("ops.Trace")
+def trace(call: Conversion) -> Tensor:
+    """Every value on the diagonal, weight 1 (`copy`)."""
+    layer, (operands, (rank,)) = call.layer, _operands(call)
+    one, other = sorted((layer.axis1 % rank, layer.axis2 % rank))
+    sizes = (None, *call.source.shape)
+    if layer.offset or sizes[one] != sizes[other]:
+        raise call.unsupported("its diagonal is not that of a square")
+    labels = SPARE[:other] + SPARE[one] + SPARE[other : rank - 1]
+    return _product(call, [(operands[0], labels)], labels[:1] + labels[1:].replace(SPARE[one], ""))
+
+
+def _operands(call: Conversion) -> tuple[list[Any], list[int]]:
+    """Return the operands, and their numbers of dimensions with the batch's."""
+    operands = [*call.call.args, *call.call.kwargs.values()]
+    tensors = tensors_of(call)
+    ranks = [
+        len(tensors[x].shape) + 1 if isinstance(x, TensorRef) else np.ndim(x) for x in operands
+    ]
+    if 0 in ranks:
+        raise call.unsupported("one of its operands is a single number; multiply by it instead")
+    return operands, ranks
+
+
+def _contracted(call: Conversion, left: Sequence[int], right: Sequence[int]) -> Tensor:
+    """Convert a sum over these axes of the two operands, in pairs."""
+    operands, (n, m) = _operands(call)
+    one, other = SPARE[:n], list(SPARE[n : n + m])
+    for a, b in zip(left, right, strict=True):
+        other[b] = one[a]
+    summed = {one[a] for a in left}
+    out = "".join(x for x in (*one, *other) if x not in summed)
+    return _product(call, [(operands[0], one), (operands[1], "".join(other))], out)
+
+
+def _product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
+    """Add nodes that hold a product of tensors and constants, summed over what ``out`` lacks."""
+    tensors = tensors_of(call)
+    joined = "it joins samples of the batch"
+    inputs = [(x, labels) for x, labels in operands if has_tensor(x)]
+    batch = inputs[0][1][0]
+    if out[:1] != batch or batch in out[1:]:
+        raise call.unsupported(joined)
+    for _, labels in inputs:
+        if labels[0] != batch or batch in labels[1:]:
+            raise call.unsupported(joined)
+    into = [(tensors[x], labels[1:]) for x, labels in inputs]
+    constants = [(array(x), labels) for x, labels in operands if not has_tensor(x)]
+    if any(n != 1 for x, labels in constants for n in _lengths(x.shape, labels, batch)):
+        raise call.unsupported("a constant of its own differs from sample to sample of the batch")
+    sizes = dict(zip(out[1:], call.output_shape, strict=True))
+    for tensor, labels in into:
+        sizes |= {x: n for x, n in zip(labels, tensor.shape, strict=True) if n > 1}
+    into = [(tensor, _unlike(labels, tensor.shape, sizes)) for tensor, labels in into]
+    if len(into) > 1:
+        return _of_tensors(call, [x for x, _ in inputs], into, out[1:])
+    ((source, labels),) = into
+    target = call.population()
+    if not constants:
+        project(call, source, labels, target, out[1:], kind="copy")
+        return target
+    kernel, across = _kernel(constants, set(labels + out[1:]), sizes)
+    project(call, source, labels, target, out[1:], kernel, across)
+    return target
+
+
+def _lengths(shape: Sequence[int], labels: str, wanted: str) -> list[int]:
+    """Return the lengths of the dimensions that bear a label."""
+    return [n for n, label in zip(shape, labels, strict=True) if label == wanted]
+
+
+def _unlike(labels: str, shape: Sequence[int], sizes: dict[str, int]) -> str:
+    """Give dimensions of length 1 that broadcast to longer ones labels of their own."""
+    return "".join(
+        label if n == sizes.get(label, n) else SPARE[-1 - i]
+        for i, (label, n) in enumerate(zip(labels, shape, strict=True))
+    )
+
+
+def _kernel(
+    constants: Sequence[tuple[np.ndarray, str]], known: set[str], sizes: dict[str, int]
+) -> tuple[np.ndarray, str]:
+    """Multiply constants into one; what neither tensor nor result knows is summed."""
+    squeezed = []
+    for values, labels in constants:
+        spread = [
+            i
+            for i, (n, x) in enumerate(zip(values.shape, labels, strict=True))
+            if n == 1 and (x not in known or sizes.get(x, 1) > 1)
+        ]
+        left = "".join(x for i, x in enumerate(labels) if i not in spread)
+        squeezed.append((np.squeeze(values, tuple(spread)), left))
+    if len(squeezed) == 1 and set(squeezed[0][1]) <= known:
+        return squeezed[0]  # in the memory of the model
+    letters = list(dict.fromkeys("".join(labels for _, labels in squeezed)))
+    across = [x for x in letters if x in known]
+    given: list[Any] = []
+    for values, labels in squeezed:
+        given += [values.astype(np.float64), [letters.index(x) for x in labels]]
+    return np.einsum(*given, [letters.index(x) for x in across]), "".join(across)
+
+
+def _of_tensors(
+    call: Conversion, refs: Sequence[TensorRef], operands: Sequence[tuple[Tensor, str]], out: str
+) -> Tensor:
+    """Add nodes that hold a product of tensors, and of constants maybe."""
+    operation = OperationFunction(call.call)
+
+    def function(*arrays: np.ndarray) -> np.ndarray:
+        return operation(*dict(zip(refs, arrays, strict=True)).values())
+
+    return multiply(call, None, operands, out, function=function)
