@@ -175,7 +175,7 @@ InputShapes = Annotated[
         "--input-shape",
         metavar="SHAPE",
         help="Without the batch axis, such as 224,224,3 or 224x224x3. Several inputs: repeat the "
-        "option, in the model's order or as name=224,224,3.",
+        "option, in the model's order or as name=224,224,3. 'minimal': the smallest that works.",
     ),
 ]
 Weights = Annotated[
@@ -696,6 +696,56 @@ def topology(
 
 
 @app.command(epilog=EPILOG)
+def fcn(
+    model: Model,
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="The .keras file to write.", show_default=False),
+    ],
+    weights: Weights = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write a model's fully convolutional form: it takes any size, and gives maps."""
+    _ending(out, [".keras"])
+
+    from gpugraph import terminal
+    from gpugraph.arrays import format_bytes
+    from gpugraph.export.files import check_output
+
+    check_output(out, overwrite)
+    loaded, _ = _load(model, None, weights)
+
+    from gpugraph.export.keras_file import write_keras
+    from gpugraph.transform import transformed
+
+    with terminal.status("Making layers convolutional"):
+        found, changes = transformed(loaded)
+    with terminal.status(f"Writing {out.name}"):
+        write_keras(found, out, overwrite=overwrite)
+    if as_json:
+        terminal.show_json(
+            {
+                "model": found.name,
+                "path": str(out),
+                "bytes": _size(out),
+                "changes": [
+                    {"layer": c.name, "was": c.before, "became": c.after, "window": list(c.window)}
+                    for c in changes
+                ],
+            }
+        )
+        return
+    rows = [(c.name, c.before, c.after, "x".join(map(str, c.window))) for c in changes]
+    table = terminal.table(("layer", "was", "became", "window"), rows, (False,) * 4)
+    terminal.show(
+        f"Model {terminal.printable(found.name)}\n",
+        *([table, ""] if rows else ["No layer had to change."]),
+        f"Wrote {terminal.printable(str(out))}: {format_bytes(_size(out))}.",
+    )
+
+
+@app.command(epilog=EPILOG)
 def doctor(as_json: Json = False) -> None:
     """Show what is installed, which device would be used, and how to get what is missing."""
     from gpugraph import terminal
@@ -784,12 +834,16 @@ def parse_input_shapes(texts: Sequence[str]) -> Any:
     Parameters
     ----------
     texts : sequence of str
-        Such as "224,224,3", "224x224x3" or "image=224,224,3".
+        Such as "224,224,3", "224x224x3" or "image=224,224,3"; or "minimal" alone.
 
     Returns
     -------
-    None, tuple of int, list of tuples, or dict of input name to tuple
+    None, tuple of int, list of tuples, dict of input name to tuple, or "minimal"
     """
+    from gpugraph.input_shape import MINIMAL
+
+    if list(texts) == [MINIMAL]:
+        return MINIMAL
     named: dict[str, tuple[int, ...]] = {}
     shapes = []
     for text in texts:
@@ -797,8 +851,8 @@ def parse_input_shapes(texts: Sequence[str]) -> Any:
         parts = re.split(r"[,x]", numbers.strip().strip("()[]").replace(" ", "").rstrip(","))
         if not all(re.fullmatch(r"\d{1,9}", part, re.ASCII) for part in parts) or name in named:
             raise typer.BadParameter(
-                f"--input-shape must be like 224,224,3 or name=224,224,3, each name once; got "
-                f"{text!r}."
+                f"--input-shape must be like 224,224,3 or name=224,224,3, each name once, or "
+                f"'{MINIMAL}' alone; got {text!r}."
             )
         shapes.append(tuple(map(int, parts)))
         if equals:
