@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperGroup
@@ -32,6 +32,7 @@ from gpugraph.errors import (
 from gpugraph.measures import MEASURES, View, measure_named
 
 if TYPE_CHECKING:
+    from gpugraph import norms
     from gpugraph.graph import NeuronGraph
 
 # The first class that fits an error decides; any other GpugraphError exits with FAILED.
@@ -87,6 +88,28 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class Granularity(StrEnum):
+    """What becomes a node instead of a neuron."""
+
+    CHANNEL = "channel"
+    LAYER = "layer"
+
+
+class Norm(StrEnum):
+    """What weighs between two merged nodes, by words that a shell can say."""
+
+    L1 = "l1"
+    L2 = "l2"
+    MAX = "max"
+    SUM = "sum"
+    NONE = "none"
+
+    @property
+    def norm(self) -> norms.Norm | None:
+        """The norm as `NeuronGraph.quotient` takes it."""
+        return None if self is Norm.NONE else cast("norms.Norm", self.value)
 
 
 class _Commands(TyperGroup):
@@ -205,6 +228,18 @@ Probe = Annotated[
     ),
 ]
 
+By = Annotated[
+    Granularity | None,
+    typer.Option(help="Merge the neurons of each channel, or of each layer, into one node."),
+]
+NormOfBy = Annotated[
+    Norm | None,
+    typer.Option(
+        "--norm",
+        help="With --by, what weighs between two nodes: the sum of magnitudes (l1, by default), "
+        "the root of the sum of squares, the largest magnitude, the sum, or each by itself.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 
 
@@ -215,15 +250,19 @@ def summary(
     weights: Weights = None,
     couplings: Couplings = False,
     probe: Probe = False,
+    by: By = None,
+    norm: NormOfBy = None,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
     """Show nodes and edges per population, memory and file sizes. Makes no edge."""
+    _check_norm(by, norm)
+
     from gpugraph import terminal
     from gpugraph.summary import HEADER, NUMERIC
 
     graph = _graph(model, input_shape, weights, couplings, probe, allow_nonfinite)
-    result = graph.summary()
+    result = _merged(graph, by, norm).summary()
     if as_json:
         terminal.show_json(result.to_dict())
         return
@@ -275,10 +314,13 @@ def convert(
     overwrite: Overwrite = False,
     couplings: Couplings = False,
     probe: Probe = False,
+    by: By = None,
+    norm: NormOfBy = None,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
     """Write a model's neuron graph to a file."""
+    _check_norm(by, norm)
     ending = _ending(out)
     if parameters and ending == ".npz":
         raise typer.BadParameter("--parameters: a .npz matrix holds nothing but weights.")
@@ -292,6 +334,7 @@ def convert(
         check_output(path, overwrite)
 
     graph = _graph(model, input_shape, weights, couplings, probe, allow_nonfinite)
+    graph = _merged(graph, by, norm)
     with terminal.status("Choosing edges"):
         graph = _part(graph, populations, threshold, top)
     options = {"parameters": True} if parameters else {}
@@ -363,10 +406,13 @@ def rank(
     weights: Weights = None,
     couplings: Couplings = False,
     probe: Probe = False,
+    by: By = None,
+    norm: NormOfBy = None,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
     """Rank neurons by PageRank or another measure. Makes no edge."""
+    _check_norm(by, norm)
     chosen = measure_named(measure)
     chosen.check(weight=weight, k=k, device=device)
     _check_table(out, overwrite)
@@ -376,6 +422,7 @@ def rank(
     from gpugraph.measures import rank as rank_nodes
 
     graph = _graph(model, input_shape, weights, couplings, probe, allow_nonfinite, seed=seed)
+    graph = _merged(graph, by, norm)
     for name in population or []:
         graph.population(name)
     start = time.perf_counter()
@@ -917,6 +964,23 @@ def _part(
     if top is not None:
         graph = graph.strongest(top)
     return graph
+
+
+def _check_norm(by: Granularity | None, norm: Norm | None) -> None:
+    """Refuse a norm of weights that nothing merges, before a model is loaded for nothing."""
+    if norm is not None and by is None:
+        raise typer.BadParameter("--norm goes with --by channel or --by layer.")
+
+
+def _merged(graph: NeuronGraph, by: Granularity | None, norm: Norm | None) -> NeuronGraph:
+    """Return the graph at the granularity that the user asks for."""
+    if by is None:
+        return graph
+
+    from gpugraph import terminal
+
+    with terminal.status(f"Merging neurons by {by.value}"):
+        return graph.quotient(by.value, (norm or Norm.L1).norm)
 
 
 def _size(path: Path) -> int:

@@ -606,6 +606,44 @@ def test_nonfinite_weights(tmp_path):
     assert run("summary", tmp_path / "nan.keras", "--allow-nonfinite").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "n_nodes", "n_edges"),
+    [
+        (["--by", "channel"], 1 + 2 + 3, 2 + 6),
+        (["--by", "layer", "--norm", "max"], 3, 2),
+        (["--by", "channel", "--norm", "none"], 1 + 2 + 3, 9 * 2 + 4 * 4 * 2 * 3),
+    ],
+)
+@pytest.mark.parametrize("command", ["summary", "rank", "convert"])
+def test_granularity(model, tmp_path, command, options, n_nodes, n_edges):
+    out = [tmp_path / "net.csv"] if command == "convert" else []
+    done = run(command, model, *out, *options, "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert (document["n_nodes"], document["n_edges"]) == (n_nodes, n_edges)
+
+
+@pytest.mark.parametrize("by", ["channel", "layer"])
+def test_merged_nodes_have_names(model, by):
+    done = run("rank", model, "--by", by)
+    assert done.exit_code == 0, done.output
+    for name in ("image", "conv", "head"):
+        assert name in done.output
+
+
+def test_a_part_is_one_of_the_merged_graph(model, tmp_path):
+    done = run("convert", model, tmp_path / "net.csv", "--by", "channel", "--top", 1, "--json")
+    assert json.loads(done.stdout)["n_edges"] == 2
+
+
+@pytest.mark.parametrize("command", ["summary", "rank", "convert"])
+def test_a_norm_needs_a_granularity(model, tmp_path, command, no_loading):
+    out = [tmp_path / "net.csv"] if command == "convert" else []
+    done = run(command, model, *out, "--norm", "l2")
+    assert done.exit_code == 2
+    assert "--by" in done.output
+
+
 @pytest.mark.parametrize(("options", "n_edges"), [([], 12), (["--couplings"], 12 + 3 + 9)])
 @pytest.mark.parametrize("command", ["summary", "convert", "rank", "stats", "verify"])
 def test_couplings(tmp_path, monkeypatch, command, options, n_edges):
