@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -129,22 +130,27 @@ def normalized_cut(
 
 def _groupings(
     points: np.ndarray, is_active: np.ndarray, n_clusters: int, seed: int
-) -> list[np.ndarray]:
-    """Return some groupings of the nodes by k-means, each as labels; -1 for inactive nodes."""
+) -> Iterator[np.ndarray]:
+    """Yield groupings of the nodes by k-means, each as labels; -1 for inactive nodes.
+
+    Starts that end at the same centres give one.
+    """
     from scipy.cluster.vq import ClusterError, kmeans2
 
     rng = np.random.default_rng(seed)
     active = np.flatnonzero(is_active)
     drawn = active if len(active) <= SAMPLE else rng.choice(active, SAMPLE, replace=False)
     sample = np.ascontiguousarray(points[:, drawn].T)
-    groupings = []
+    known: list[np.ndarray] = []
     for _ in range(RESTARTS):
         try:
             centres, _ = kmeans2(sample, n_clusters, minit="++", missing="raise", rng=rng)
         except ClusterError:  # a group ran empty
             continue
-        groupings.append(_nearest(points, centres, is_active))
-    return groupings
+        centres = centres[np.lexsort(centres.T)]
+        if not any(np.allclose(centres, other, rtol=1e-6, atol=0) for other in known):
+            known.append(centres)
+            yield _nearest(points, centres, is_active)
 
 
 def _nearest(points: np.ndarray, centres: np.ndarray, is_active: np.ndarray) -> np.ndarray:
