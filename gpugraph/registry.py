@@ -80,10 +80,11 @@ def find_converter(layer: Any, name: str, *, probe: bool = False) -> Converter:
         why = f"no converter is registered for {cls.__module__}.{cls.__name__}"
         if is_keras and key in REFUSED:
             why += f", since {REFUSED[key]}"
+        first = "" if converter is None else "Give your class a name that Keras does not use. "
         raise UnsupportedLayerError(
-            f"Cannot convert layer '{name}' ({cls.__name__}): {why}. Register one with "
-            f'@gpugraph.converts("{key}"), or cut the model before this layer. Where it is '
-            "affine, pass probe=True (--probe)."
+            f"Cannot convert layer '{name}' ({cls.__name__}): {why}. {first}Register one with "
+            f'@gpugraph.converts("{key if converter is None else "NewName"}"), or cut the model '
+            "before this layer. Where it is affine, pass probe=True (--probe)."
         )
     return converter
 
