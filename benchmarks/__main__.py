@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import analysis, conversion, edges, files, libraries, spectral
+from benchmarks import analysis, conversion, edges, files, libraries, quotient, spectral
 from benchmarks.measure import machine
 
 BENCHMARKS = {
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "libraries": libraries,
     "files": files,
     "analysis": analysis,
+    "quotient": quotient,
     "spectral": spectral,
 }
 RESULTS = Path(__file__).parent / "results" / "cpu.json"
