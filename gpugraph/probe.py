@@ -314,8 +314,11 @@ def _joined(parts: Sequence[_Entries]) -> _Entries:
 
 
 def _sorted(entries: _Entries, offset: np.ndarray) -> AffineMap:
-    order = np.lexsort((entries.dst, entries.src))
-    src, dst, weight = (column[order] for column in entries)
+    src, dst, weight = entries
+    place = src * len(offset) + dst
+    if (np.diff(place) < 0).any():
+        order = np.argsort(place)
+        src, dst, weight = src[order], dst[order], weight[order]
     return AffineMap(src, dst, weight, offset)
 
 
@@ -323,8 +326,10 @@ def _worst(found: AffineMap, samples: np.ndarray, values: np.ndarray) -> float |
     """Return a scale at which a map does not give these values; None where it does at all."""
     from scipy.sparse import csr_array
 
-    shape = (len(found.offset), samples.shape[1])
-    matrix = csr_array((found.weight.astype(np.float64), (found.dst, found.src)), shape)
+    n = samples.shape[1]
+    rows = np.searchsorted(found.src, np.arange(n + 1))
+    shape = (n, len(found.offset))
+    matrix = csr_array((found.weight.astype(np.float64), found.dst, rows), shape).T
     offset = found.offset.astype(np.float64)[:, None]
     x = samples.T.astype(np.float64)
     error = abs(matrix @ x + offset - values.T)

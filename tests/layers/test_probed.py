@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers, ops
 from numpy.testing import assert_allclose, assert_array_equal
+from typer.testing import CliRunner
 
 import gpugraph as gg
 from gpugraph import probe
+from gpugraph.cli import EXIT_CODES, app
 from tests.jacobian import assert_evaluates, graph_map, keras_map
 
 numpy_of = ops.convert_to_numpy
@@ -365,3 +367,33 @@ def test_a_layer_is_left_as_it_was():
 def test_without_probe_the_error_offers_it():
     with pytest.raises(gg.UnsupportedLayerError, match=r"pass probe=True \(--probe\)"):
         gg.from_keras(model_of(layers.Lambda(lambda x: 2 * x), (3,)))
+
+
+# The command line
+
+
+@keras.saving.register_keras_serializable()
+class Reverse(layers.Layer):
+    def call(self, x):
+        return ops.flip(x, axis=-1)
+
+
+@pytest.mark.parametrize("command", ["summary", "verify", "rank", "stats", "convert"])
+def test_commands_probe_where_asked(tmp_path, command):
+    path = tmp_path / "reverse.keras"
+    model_of(Reverse(name="reverse"), (3, 4)).save(path)
+    out = [str(tmp_path / "edges.csv")] if command == "convert" else []
+    result = CliRunner().invoke(app, [command, str(path), *out])
+    assert result.exit_code == EXIT_CODES[gg.UnsupportedLayerError]
+    assert "--probe" in result.stderr
+    result = CliRunner().invoke(app, [command, str(path), *out, "--probe"])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_command_says_what_is_not_affine(tmp_path):
+    x = keras.Input((4,))
+    path = tmp_path / "sorted.keras"
+    keras.Model(x, ops.sort(x)).save(path)
+    result = CliRunner().invoke(app, ["summary", str(path), "--probe"])
+    assert result.exit_code == EXIT_CODES[gg.UnsupportedLayerError]
+    assert "it is not affine" in result.stderr
