@@ -37,7 +37,7 @@ def function_of(layer: keras.Layer, shape: Sequence[int]) -> Function:
     TensorFlow has no channels_first windows on a CPU; there the same layer in channels_last, with
     the same weights, computes the same on transposed arrays.
     """
-    slides = "Conv" in type(layer).__name__ or "Pooling" in type(layer).__name__
+    slides = any(part in type(layer).__name__ for part in ("Conv", "Pooling", "STFT"))
     if not slides or layer.data_format == "channels_last":
         return lambda x: keras.ops.convert_to_numpy(layer(x))
     config = layer.get_config() | {"data_format": "channels_last"}

@@ -23,6 +23,7 @@ from gpugraph.layers import (  # noqa: F401
     reduction,
     reshaping,
     spatial,
+    spectrogram,
     statistics,
     time_distributed,
 )
