@@ -11,6 +11,7 @@ from gpugraph.layers import (  # noqa: F401
     dot,
     elementwise,
     embedding,
+    functional,
     identity,
     masking,
     merging,

@@ -13,7 +13,7 @@ from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
 # Arguments that say which values are moved, and where to.
-CHOOSING = ("condition", "constant_values", "indices", "key", "start_indices")
+CHOOSING = ("condition", "constant_values", "fill_value", "indices", "key", "start_indices")
 
 
 @converts(
@@ -32,10 +32,12 @@ CHOOSING = ("condition", "constant_values", "indices", "key", "start_indices")
     "ops.ExtractSequences",
     "ops.Flip",
     "ops.Fliplr",
+    "ops.FullLike",
     "ops.GetItem",
     "ops.Hsplit",
     "ops.Hstack",
     "ops.Moveaxis",
+    "ops.OnesLike",
     "ops.Pad",
     "ops.PadImages",
     "ops.Rearrange",
@@ -58,6 +60,7 @@ CHOOSING = ("condition", "constant_values", "indices", "key", "start_indices")
     "ops.Triu",
     "ops.Unfold",
     "ops.Unstack",
+    "ops.ZerosLike",
 )
 def move(call: Conversion) -> list[Tensor]:
     """Each value to its places (`copy`), constants as bias; no nodes where all stay in order."""

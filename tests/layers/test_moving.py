@@ -32,10 +32,12 @@ ROWS = {
     "ops.ExtractSequences": (lambda x: ops.extract_sequences(x, 4, 3), (9,)),
     "ops.Flip": (lambda x: ops.flip(x, axis=1), (2, 3)),
     "ops.Fliplr": (ops.fliplr, (2, 3)),
+    "ops.FullLike": (lambda x: x + ops.full_like(x, 2.5), (2, 3)),
     "ops.GetItem": (lambda x: x[:, 1, ::-1], (2, 3)),
     "ops.Hsplit": (lambda x: ops.hsplit(x, 2), (2, 3)),
     "ops.Hstack": (ops.hstack, (2, 3), (1, 3)),
     "ops.Moveaxis": (lambda x: ops.moveaxis(x, 1, -1), IMAGE),
+    "ops.OnesLike": (lambda x: x + ops.ones_like(x), (2, 3)),
     "ops.Pad": (lambda x: ops.pad(x, ((0, 0), (1, 0), (0, 2))), (2, 3)),
     "ops.PadImages": (lambda x: ops.image.pad_images(x, 1, 1, 1, 1), IMAGE),
     "ops.Real": (ops.real, (2, 3)),
@@ -66,6 +68,7 @@ ROWS = {
     "ops.Triu": (lambda x: ops.triu(x, 1), (2, 3)),
     "ops.Unfold": (lambda x: ops.unfold(x, 2), (2, 3, 4)),
     "ops.Unstack": (lambda x: ops.unstack(x, axis=1), (2, 3)),
+    "ops.ZerosLike": (lambda x: x + ops.zeros_like(x), (2, 3)),
 }
 
 

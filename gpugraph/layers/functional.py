@@ -1,0 +1,198 @@
+"""Operations that compute what a layer does: the layer is built, of constants, and converted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gpugraph.axes import one_to_one, pairs
+from gpugraph.conversion import Conversion
+from gpugraph.layers.operation import OperationFunction, arguments_of, has_tensor, title
+from gpugraph.layers.weights import array
+from gpugraph.population import Activation, Tensor
+from gpugraph.registry import converts
+
+Weights = Mapping[str, np.ndarray | None]
+
+
+@converts("ops.Conv")
+def conv(call: Conversion) -> Tensor:
+    """As the layer whose kernel is the constant (`weight`); a tensor as kernel is refused."""
+    kernel = _constant(call, "kernel")
+    return _as_layer(
+        call,
+        f"Conv{kernel.ndim - 2}D",
+        {"kernel": kernel},
+        filters=kernel.shape[-1],
+        kernel_size=kernel.shape[:-2],
+        use_bias=False,
+        **_options(call, "strides", "padding", "data_format", "dilation_rate"),
+    )
+
+
+@converts("ops.DepthwiseConv")
+def depthwise_conv(call: Conversion) -> Tensor:
+    """As the layer whose kernel is the constant (`weight`); a tensor as kernel is refused."""
+    kernel = _constant(call, "kernel")
+    return _as_layer(
+        call,
+        f"DepthwiseConv{kernel.ndim - 2}D",
+        {"kernel": kernel},
+        kernel_size=kernel.shape[:-2],
+        depth_multiplier=kernel.shape[-1],
+        use_bias=False,
+        **_options(call, "strides", "padding", "data_format", "dilation_rate"),
+    )
+
+
+@converts("ops.SeparableConv")
+def separable_conv(call: Conversion) -> Tensor:
+    """As the layer whose kernels are the constants (`weight`); tensors as kernels are refused."""
+    kernels = {k: _constant(call, k) for k in ("depthwise_kernel", "pointwise_kernel")}
+    depthwise = kernels["depthwise_kernel"]
+    return _as_layer(
+        call,
+        f"SeparableConv{depthwise.ndim - 2}D",
+        kernels,
+        filters=kernels["pointwise_kernel"].shape[-1],
+        kernel_size=depthwise.shape[:-2],
+        depth_multiplier=depthwise.shape[-1],
+        use_bias=False,
+        **_options(call, "strides", "padding", "data_format", "dilation_rate"),
+    )
+
+
+@converts("ops.MaxPool", "ops.AveragePool")
+def pool(call: Conversion) -> Tensor:
+    """As the layer of that name (`choice`, `mean`)."""
+    return _pooled(call, "pool_size", "strides", "padding", "data_format")
+
+
+@converts("ops.AdaptiveMaxPool", "ops.AdaptiveAveragePool")
+def adaptive_pool(call: Conversion) -> Tensor:
+    """As the layer of that name (`choice`, `mean`)."""
+    return _pooled(call, "output_size", "data_format")
+
+
+@converts("ops.BatchNorm")
+def batch_norm(call: Conversion) -> Tensor:
+    """As the layer whose statistics are the constants (`scale`); tensors as such are refused."""
+    weights = {
+        "moving_mean": _constant(call, "mean"),
+        "moving_variance": _constant(call, "variance"),
+        "gamma": _constant(call, "scale"),
+        "beta": _constant(call, "offset"),
+    }
+    return _normalised(call, "BatchNormalization", weights)
+
+
+@converts("ops.LayerNorm")
+def layer_norm(call: Conversion) -> Tensor:
+    """As the layer whose gamma and beta are the constants (`scale`); tensors are refused."""
+    if call.layer.rms_scaling:
+        raise call.unsupported("its rms_scaling is deprecated; take rms_normalization instead")
+    weights = {name: _constant(call, name) for name in ("gamma", "beta")}
+    return _normalised(call, "LayerNormalization", weights)
+
+
+@converts("ops.RMSNorm")
+def rms_norm(call: Conversion) -> Tensor:
+    """As the layer whose scale is the constant (`scale`); a tensor as such is refused."""
+    return _as_layer(
+        call, "RMSNormalization", {"scale": _constant(call, "scale")}, **_axis_and_epsilon(call)
+    )
+
+
+@converts("ops.Softmax", "ops.LogSoftmax", "ops.Sparsemax", "ops.Normalize")
+def meeting(call: Conversion) -> Tensor:
+    """One to one (`copy`), the function on the nodes, which meet in it along the axes."""
+    axis = call.layer.axis
+    if axis is None:
+        raise call.unsupported("without an axis it joins the samples of the batch")
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    return call.activated(call.source, Activation(title(call), OperationFunction(call.call), axes))
+
+
+@converts("ops.Glu")
+def glu(call: Conversion) -> Tensor:
+    """Each value of both halves to the product of one with the other's sigmoid (`dynamic`)."""
+    source = call.source
+    (dimension,) = call.dimensions(call.layer.axis, len(source.shape))
+    target = call.population(dynamics=OperationFunction(call.call))
+    n = target.shape[dimension]
+    i = np.arange(2 * n)
+    axes = [
+        (pairs(i, i % n, i // n, 2 * n, n, 2) if d == dimension else one_to_one(size)).place(
+            src, dst
+        )
+        for d, (size, src, dst) in enumerate(
+            zip(target.shape, source.strides, target.strides, strict=True)
+        )
+    ]
+    call.project(source, target, axes, kind="dynamic")
+    return target
+
+
+def _pooled(call: Conversion, *options: str) -> Tensor:
+    """Convert the pooling layer of an operation's name and rank."""
+    kind = call.call.layer_class.removesuffix("Pool")
+    rank = len(call.source.shape) - 1
+    return _as_layer(call, f"{kind}Pooling{rank}D", {}, **_options(call, *options))
+
+
+def _normalised(call: Conversion, class_name: str, weights: Weights) -> Tensor:
+    """Convert the normalisation layer of this name; gamma and beta are there or not."""
+    has = {"scale": weights["gamma"] is not None, "center": weights["beta"] is not None}
+    return _as_layer(call, class_name, weights, **has, **_axis_and_epsilon(call))
+
+
+def _axis_and_epsilon(call: Conversion) -> dict[str, Any]:
+    """Return a normalisation's options as its layer has them."""
+    import keras
+
+    epsilon = call.layer.epsilon
+    return {
+        "axis": call.layer.axis,
+        "epsilon": keras.config.epsilon() if epsilon is None else epsilon,
+    }
+
+
+def _as_layer(call: Conversion, class_name: str, weights: Weights, **options: Any) -> Tensor:
+    """Convert the Keras layer of this name, built with these options on the call's source."""
+    import keras
+
+    cls = getattr(keras.layers, class_name, None)
+    if cls is None:
+        raise call.unsupported(f"Keras has no {class_name}, as which it would be converted")
+    source = call.sources[0]
+    layer = cls(dtype=call.dtype.name, **options)
+    layer.build((None, *source.shape))
+    for name, values in weights.items():
+        if values is not None:
+            variable = getattr(layer, name)
+            if values.size != prod(variable.shape):
+                raise call.unsupported(
+                    f"its {name} has shape {values.shape} instead of {tuple(variable.shape)}"
+                )
+            variable.assign(values.reshape(variable.shape))
+    computed = tuple(layer.compute_output_shape((None, *source.shape))[1:])
+    if computed != call.output_shape:  # as of adaptive pools with channels_last
+        raise call.unsupported(f"Keras notes the shape {call.output_shape} for what has {computed}")
+    (target,) = call.convert(layer, None, [source], [call.output_shape])
+    return target
+
+
+def _options(call: Conversion, *names: str) -> dict[str, Any]:
+    """Return those of an operation's options that its layer has by the same name."""
+    return {name: getattr(call.layer, name) for name in names}
+
+
+def _constant(call: Conversion, name: str) -> Any:
+    """Return a constant argument as numpy; None where it is not given."""
+    value = arguments_of(call)[name]
+    if has_tensor(value):
+        raise call.unsupported(f"its {name} depends on the inputs, and with it every weight")
+    return None if value is None else array(value)

@@ -1,0 +1,126 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import gpugraph as gg
+from tests.operations import assert_affine, assert_computes, assert_refused, kinds, reached
+
+IMAGE = (5, 6, 4)
+
+
+def weights(*shape):
+    return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+
+
+POSITIVE = np.array([0.5, 1.0, 2.0, 0.25], np.float32)
+
+ROWS = {
+    "ops.AdaptiveAveragePool": (
+        lambda x: ops.adaptive_average_pool(x, (2, 2), "channels_first"),
+        IMAGE,
+    ),
+    "ops.AdaptiveMaxPool": (lambda x: ops.adaptive_max_pool(x, (2, 3), "channels_first"), IMAGE),
+    "ops.AveragePool": (lambda x: ops.average_pool(x, 2, padding="same"), IMAGE),
+    "ops.BatchNorm": (
+        lambda x: ops.batch_normalization(x, weights(4), POSITIVE, -1, weights(4), POSITIVE),
+        IMAGE,
+    ),
+    "ops.Conv": (lambda x: ops.conv(x, weights(3, 2, 4, 2)), IMAGE),
+    "ops.DepthwiseConv": (lambda x: ops.depthwise_conv(x, weights(3, 2, 4, 2)), IMAGE),
+    "ops.Glu": (lambda x: ops.glu(x, axis=-1), IMAGE),
+    "ops.LayerNorm": (lambda x: ops.layer_normalization(x, weights(4), weights(4)), IMAGE),
+    "ops.LogSoftmax": (lambda x: ops.log_softmax(x, axis=2), IMAGE),
+    "ops.MaxPool": (lambda x: ops.max_pool(x, 2, strides=1), IMAGE),
+    "ops.Normalize": (lambda x: ops.normalize(x, axis=2, order=1), IMAGE),
+    "ops.RMSNorm": (lambda x: ops.rms_normalization(x, weights(4)), IMAGE),
+    "ops.SeparableConv": (
+        lambda x: ops.separable_conv(x, weights(3, 2, 4, 2), weights(1, 1, 8, 3)),
+        IMAGE,
+    ),
+    "ops.Softmax": (lambda x: ops.softmax(x, axis=1), IMAGE),
+    "ops.Sparsemax": (ops.sparsemax, IMAGE),
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        (lambda x: ops.conv(x, weights(3, 4, 2), strides=2, padding="same"), (7, 4)),
+        (lambda x: ops.conv(x, weights(3, 2, 4, 2), dilation_rate=2), IMAGE),
+        (lambda x: ops.conv(x, weights(2, 2, 2, 2, 3)), (2, 3, 3, 2)),
+        (lambda x: ops.depthwise_conv(x, weights(3, 3, 4, 2), strides=2), IMAGE),
+        (lambda x: ops.depthwise_conv(x, weights(3, 4, 1), padding="same"), (5, 4)),
+        (lambda x: ops.separable_conv(x, weights(3, 4, 2), weights(1, 8, 3)), (5, 4)),
+        (lambda x: ops.average_pool(x, 2), (7, 3)),
+        (lambda x: ops.average_pool(x, (2, 3), 1, "same"), IMAGE),
+        (lambda x: ops.adaptive_average_pool(x, (3, 4), "channels_first"), IMAGE),
+        (lambda x: ops.batch_normalization(x, weights(6), weights(6) ** 2, axis=2), IMAGE),
+    ],
+)
+def test_affine_operations(function, shape):
+    assert_affine(function, shape)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [
+        (lambda x: ops.max_pool(x, (2, 3), 2, "same"), "choice"),
+        (lambda x: ops.layer_normalization(x), "scale"),
+        (lambda x: ops.layer_normalization(x, axis=(1, 2)), "scale"),
+        (lambda x: ops.rms_normalization(x, axis=(2, 3), scale=weights(6, 4)), "scale"),
+        (lambda x: ops.softmax(x, axis=2), "copy"),
+        (lambda x: ops.normalize(x, order=2), "copy"),
+    ],
+)
+def test_other_operations(function, kind):
+    assert kinds(assert_computes(function, IMAGE)) == {kind}
+
+
+def test_populations_are_those_of_the_layer():
+    graph = assert_affine(lambda x: ops.conv(x, weights(3, 2, 4, 2)), IMAGE)
+    (_, population) = graph.populations.values()
+    assert population.layer == "Conv2D"
+    np.testing.assert_array_equal(graph.projections[0].kernel, weights(3, 2, 4, 2).ravel())
+
+
+@pytest.mark.parametrize("function", [ops.softmax, ops.log_softmax, ops.normalize])
+def test_neurons_that_meet_are_coupled_where_asked_for(function):
+    graph = assert_computes(lambda x: function(x, axis=1), (3, 2), couplings=True)
+    matrix = reached(graph)[:6, 6:].reshape(3, 2, 3, 2)
+    for i in range(2):
+        for j in range(2):
+            assert (matrix[:, i, :, j] == (i == j)).all()
+
+
+def test_the_halves_of_a_gated_linear_unit_meet():
+    graph = assert_computes(lambda x: ops.glu(x, axis=1), (4, 2))
+    expected = np.zeros((12, 12), bool)
+    for half in range(2):
+        for i in range(2):
+            for j in range(2):
+                expected[4 * half + 2 * i + j, 8 + 2 * i + j] = True
+    np.testing.assert_array_equal(reached(graph), expected)
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (lambda x: ops.softmax(x, axis=0), "the batch's"),
+        (lambda x: ops.softmax(x, axis=None), "without an axis it joins"),
+        (lambda x: ops.glu(x, axis=0), "the batch's|leaves a dimension open"),
+        (lambda x: ops.layer_normalization(x, weights(3), weights(3)), "its gamma has shape"),
+    ],
+)
+def test_what_joins_samples_is_refused(function, why):
+    assert_refused(function, (2, 4), why=why)
+
+
+def test_a_shape_that_keras_notes_wrongly_is_refused():
+    assert_refused(lambda x: ops.adaptive_max_pool(x, (2, 3)), IMAGE, why="Keras notes the shape")
+
+
+def test_kernels_that_depend_on_the_inputs_are_refused():
+    x, kernel = keras.Input((5, 4)), keras.Input((4, 2), batch_size=3)
+    with pytest.raises(gg.UnsupportedLayerError, match="its kernel depends on the inputs"):
+        gg.from_keras(keras.Model([x, kernel], ops.conv(x, kernel)))
