@@ -177,12 +177,7 @@ class Expansion:
         import keras
 
         noted = [shape_of(t) for t in node.arguments.keras_tensors]
-        # EinsumDense notes None where its output_shape says so, and what an ellipsis stands for
-        # in reverse; what its call gives is right.
-        is_traced = (
-            isinstance(node.operation, keras.layers.EinsumDense)
-            and node.operation.quantization_mode is None
-        )
+        is_traced = _notes_wrong_shapes(node.operation, kwargs)
         if noted == [shape_of(self._specs[ref]) for ref in refs] and not is_traced:
             specs = node.outputs
         else:
@@ -215,6 +210,20 @@ class Expansion:
         use = self._given.get(name, 0)
         self._given[name] = use + 1
         return self._unique(f"{name}#{use}") if use else name
+
+
+def _notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Whether only what a call gives has the right shape, not what Keras notes of it.
+
+    EinsumDense notes None where its output_shape says so, and what an ellipsis stands for in
+    reverse; attention notes as many keys as queries.
+    """
+    import keras
+
+    if isinstance(operation, keras.layers.EinsumDense):
+        return operation.quantization_mode is None
+    gives_scores = bool(kwargs.get("return_attention_scores"))
+    return isinstance(operation, keras.layers.MultiHeadAttention) and gives_scores
 
 
 def _trains_by_default(layer: Any) -> bool:

@@ -3,6 +3,7 @@
 from gpugraph.layers import (  # noqa: F401
     activation,
     arithmetic,
+    attention,
     bidirectional,
     conv,
     conv_lstm,
@@ -16,6 +17,7 @@ from gpugraph.layers import (  # noqa: F401
     masking,
     merging,
     moving,
+    multi_head_attention,
     normalization,
     pooling,
     preprocessing,

@@ -25,7 +25,7 @@ def dot(call: Conversion) -> Tensor:
     into = kept[: ranks[0]], kept[ranks[0] : sum(ranks)]
     into = into[0], into[1].replace(into[1][summed[1]], into[0][summed[0]])
     out = "".join(label for label in "".join(into) if label != into[0][summed[0]])
-    product = SumOfProducts(into, out)
+    product = SumOfProducts(into, out, call.output_shape)
     function = Cosine(product, summed[0] + 1, summed[1] + 1) if call.layer.normalize else product
     operands = list(zip((left, right), into, strict=True))
     return multiply(call, None, operands, out, shape=call.output_shape, function=function)

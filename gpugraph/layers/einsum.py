@@ -122,6 +122,7 @@ def multiply(
     out: str,
     *,
     shape: Sequence[int] | None = None,
+    factor: float = 1.0,
     function: Callable[..., np.ndarray] | None = None,
     activation: Activation = LINEAR,
     meeting: Meeting | None = None,
@@ -139,6 +140,8 @@ def multiply(
         The result's labels.
     shape : tuple of int, optional
         The shape in which the result is seen; by default as its labels say.
+    factor : float
+        What the product is multiplied by.
     function : callable, optional
         Computes the result from arrays of shape ``(batch, *operand's shape)``. By default the
         sum of products that the labels stand for.
@@ -151,11 +154,13 @@ def multiply(
     if sizes is None:
         raise call.misfit("inputs that fit each other")
     own = tuple(sizes[label] for label in out)
+    shape = own if shape is None else tuple(shape)
+    into = tuple(labels for _, labels in operands)
     target = call.population(
         part,
-        own if shape is None else shape,
+        shape,
         activation=activation,
-        dynamics=function or SumOfProducts(tuple(labels for _, labels in operands), out),
+        dynamics=function or SumOfProducts(into, out, shape, factor),
         sources=[tensor for tensor, _ in operands],
     )
     for tensor, labels in operands:
@@ -173,11 +178,14 @@ class SumOfProducts:
         The operands' labels.
     out : str
         The result's labels.
+    shape : tuple of int
+        The shape in which it is given, without the batch axis.
     factor : float
     """
 
     into: tuple[str, ...]
     out: str
+    shape: tuple[int, ...]
     factor: float = 1.0
 
     def __call__(self, *operands: np.ndarray) -> np.ndarray:
@@ -186,7 +194,8 @@ class SumOfProducts:
 
         equation = ",".join(BATCH + labels for labels in self.into) + "->" + BATCH + self.out
         products = keras.ops.einsum(equation, *map(keras.ops.convert_to_tensor, operands))
-        return np.asarray(keras.ops.convert_to_numpy(products)) * self.factor
+        values = np.asarray(keras.ops.convert_to_numpy(products))
+        return values.reshape(-1, *self.shape) * self.factor
 
 
 def _sizes(labels: str, lengths: Sequence[int]) -> dict[str, int] | None:
