@@ -79,11 +79,10 @@ def arguments(call: Conversion) -> tuple[Tensor, Sequence[Tensor]]:
     Raises
     ------
     UnsupportedLayerError
-        If it is called with a mask, or with initial states that are no tensors of the model.
+        If it is called on initial states that are no tensors of the model.
     """
     import keras
 
-    refuse_mask(call)
     if not call.call.inputs:  # wrapped by another layer, which gives them in this order
         return call.sources[0], call.sources[1:]
     tensors = dict(zip(call.call.inputs, call.sources, strict=True))
@@ -94,13 +93,6 @@ def arguments(call: Conversion) -> tuple[Tensor, Sequence[Tensor]]:
     if not all(isinstance(state, Tensor) for state in states):
         raise call.unsupported(NOT_TENSORS)
     return given["sequences"], states
-
-
-def refuse_mask(call: Conversion) -> None:
-    """Refuse a call with a mask: the third argument of a recurrent layer and of its wrappers."""
-    mask = [*call.call.args[2:3], call.call.kwargs.get("mask")]
-    if any(given is not None for given in mask):
-        raise call.unsupported("it is called with a mask, on which its steps depend")
 
 
 def _sequence(call: Conversion, outputs: Sequence[Tensor]) -> Tensor:

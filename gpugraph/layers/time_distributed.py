@@ -11,7 +11,6 @@ from gpugraph.axes import one_to_one
 from gpugraph.conversion import Conversion, Draft, convert_call
 from gpugraph.expansion import is_plain
 from gpugraph.layer_call import TensorRef
-from gpugraph.layers.recurrent import refuse_mask
 from gpugraph.population import Dynamics, Population, Tensor
 from gpugraph.projection import Projection
 from gpugraph.registry import converts
@@ -21,7 +20,6 @@ from gpugraph.topology import topology
 @converts("TimeDistributed")
 def time_distributed(call: Conversion) -> tuple[Tensor, ...]:
     """As the layer that it wraps, with a dimension for time in front: steps do not meet."""
-    refuse_mask(call)
     source = call.source
     n_steps, *shape = source.shape
     step = Tensor(replace(source.population, shape=tuple(shape)), tuple(shape))

@@ -5,6 +5,8 @@ import keras
 import networkx as nx
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import layers
 
 import gpugraph as gg
@@ -87,6 +89,22 @@ def test_options(case, return_sequences, return_state, go_backwards):
 def test_few_steps(case, steps):
     cls, options = CASES[case]
     assert gg.from_keras(single(cls(3, **options), (steps, 2))).verify().passed
+
+
+@given(
+    case=st.sampled_from(sorted(CASES)),
+    n_steps=st.integers(1, 5),
+    n_features=st.integers(1, 4),
+    units=st.integers(1, 4),
+)
+def test_any_size(case, n_steps, n_features, units):
+    cls, options = CASES[case]
+    graph = gg.from_keras(single(cls(units, **options), (n_steps, n_features)))
+    assert graph.verify().passed
+    n_gates = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}[cls.__name__]
+    per_step = n_features * n_gates * units
+    between = units * n_gates * units
+    assert n_edges(graph, "weight") == n_steps * per_step + (n_steps - 1) * between
 
 
 @pytest.mark.parametrize("cls", [layers.SimpleRNN, layers.LSTM, layers.GRU])
@@ -476,6 +494,21 @@ def test_masks_are_refused(how):
     output = lstm(sequence, None, mask) if how == "positional" else lstm(sequence, mask=mask)
     model = keras.Model([sequence, mask], output)
     with pytest.raises(gg.UnsupportedLayerError, match=r"'lstm' \(LSTM\): .*mask"):
+        gg.from_keras(model)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.LSTM(3, name="layer"),
+        layers.Bidirectional(layers.GRU(3), name="layer"),
+        layers.TimeDistributed(layers.LSTM(3), name="layer"),
+    ],
+)
+def test_masks_of_earlier_layers_are_refused(layer):
+    inputs = keras.Input((3, 4, 2) if isinstance(layer, layers.TimeDistributed) else (4, 2))
+    model = keras.Model(inputs, layer(layers.Masking(name="masking")(inputs)))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'layer' .*the mask of layer 'masking'"):
         gg.from_keras(model)
 
 
