@@ -20,7 +20,7 @@ from gpugraph.topology import topology
 @converts("TimeDistributed")
 def time_distributed(call: Conversion) -> tuple[Tensor, ...]:
     """As the layer that it wraps, with a dimension for time in front: steps do not meet."""
-    source = call.source
+    source = call.sources[0]  # a mask may follow, where what is wrapped takes none
     n_steps, *shape = source.shape
     step = Tensor(replace(source.population, shape=tuple(shape)), tuple(shape))
     draft = replace(call.draft, populations={}, projections=[], n_nodes=0, logits={})

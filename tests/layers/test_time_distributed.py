@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from keras import layers
 
 import gpugraph as gg
-from tests.jacobian import assert_linear, output_of, randomise, single
+from tests.jacobian import assert_linear, output_of, single
+from tests.models import randomise
 
 ROWS = {"TimeDistributed": (layers.TimeDistributed(layers.Dense(3)), (4, 2))}
 
@@ -172,12 +173,20 @@ def test_unknown_layers_are_refused_by_name():
         gg.from_keras(model)
 
 
+def masked(wrapped, *shape):
+    """Return a model of a wrapped layer that is called with a mask."""
+    sequence, mask = keras.Input(shape), keras.Input(shape[:1], dtype="bool")
+    layer = layers.TimeDistributed(wrapped, name="steps")
+    return randomise(keras.Model([sequence, mask], layer(sequence, mask=mask)))
+
+
 def test_masks_are_refused():
-    sequence, mask = keras.Input((4, 2)), keras.Input((4,), dtype="bool")
-    layer = layers.TimeDistributed(layers.Dense(3), name="steps")
-    model = keras.Model([sequence, mask], layer(sequence, mask=mask))
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'steps' \(TimeDistributed\): .*mask"):
-        gg.from_keras(model)
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'steps' .*mask=\.\.\."):
+        gg.from_keras(masked(layers.LSTM(3), 4, 5, 2))
+
+
+def test_masks_that_the_wrapped_layer_does_not_take_change_nothing():
+    assert gg.from_keras(masked(layers.Dense(3), 4, 2)).verify().passed
 
 
 @pytest.mark.parametrize(
