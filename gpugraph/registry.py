@@ -66,6 +66,7 @@ def find_converter(layer: Any, name: str, *, probe: bool = False) -> Converter:
     import keras
 
     from gpugraph.layers.refused import REFUSED  # registers Keras's own layers, as their package
+    from gpugraph.layers.refused_operations import REFUSED_OPERATIONS
 
     cls = type(layer)
     key = cls.__name__ if isinstance(layer, keras.Layer) else f"ops.{cls.__name__}"
@@ -78,8 +79,9 @@ def find_converter(layer: Any, name: str, *, probe: bool = False) -> Converter:
 
             return probed
         why = f"no converter is registered for {cls.__module__}.{cls.__name__}"
-        if is_keras and key in REFUSED:
-            why += f", since {REFUSED[key]}"
+        reasons = REFUSED | REFUSED_OPERATIONS
+        if is_keras and key in reasons:
+            why += f", since {reasons[key]}"
         first = "" if converter is None else "Give your class a name that Keras does not use. "
         raise UnsupportedLayerError(
             f"Cannot convert layer '{name}' ({cls.__name__}): {why}. {first}Register one with "

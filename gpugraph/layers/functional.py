@@ -77,6 +77,15 @@ def adaptive_pool(call: Conversion) -> Tensor:
     return _pooled(call, "output_size", "data_format")
 
 
+@converts("ops.Resize")
+def resize(call: Conversion) -> Tensor:
+    """As the layer Resizing (`copy`, `mean`)."""
+    height, width = call.layer.size
+    fitting = ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "fill_mode", "fill_value")
+    options = _options(call, "interpolation", "antialias", "data_format", *fitting)
+    return _as_layer(call, "Resizing", {}, height=height, width=width, **options)
+
+
 @converts("ops.BatchNorm")
 def batch_norm(call: Conversion) -> Tensor:
     """As the layer whose statistics are the constants (`scale`); tensors as such are refused."""
@@ -169,7 +178,8 @@ def _as_layer(call: Conversion, class_name: str, weights: Weights, **options: An
         raise call.unsupported(f"Keras has no {class_name}, as which it would be converted")
     source = call.sources[0]
     layer = cls(dtype=call.dtype.name, **options)
-    layer.build((None, *source.shape))
+    if not layer.built:
+        layer.build((None, *source.shape))
     for name, values in weights.items():
         if values is not None:
             variable = getattr(layer, name)

@@ -75,6 +75,17 @@ def einsum(call: Conversion) -> Tensor:
     return _product(call, list(zip(operands, labels, strict=True)), out.replace("...", elided))
 
 
+@converts("ops.CDist")
+def distances(call: Conversion) -> Tensor:
+    """Both points to their distance (`dynamic`)."""
+    operands, ranks = _operands(call)
+    if not all(map(has_tensor, operands)) or ranks[0] != ranks[1]:
+        raise call.unsupported("its operands are not two tensors of one rank")
+    lead = SPARE[: ranks[0] - 2]
+    labelled = [(x, lead + point + "k") for x, point in zip(operands, "ij", strict=True)]
+    return _product(call, labelled, lead + "ij")
+
+
 @converts("ops.Trace")
 def trace(call: Conversion) -> Tensor:
     """Every value on the diagonal, weight 1 (`copy`)."""

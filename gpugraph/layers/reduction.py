@@ -76,7 +76,9 @@ def trapezoid(call: Conversion) -> Tensor:
     "ops.Nanmean",
     "ops.Nanmedian",
     "ops.Nanmin",
+    "ops.Nanpercentile",
     "ops.Nanprod",
+    "ops.Nanquantile",
     "ops.Nanstd",
     "ops.Nansum",
     "ops.Nanvar",
@@ -108,10 +110,16 @@ def moments(call: Conversion) -> list[Tensor]:
 @converts("ops.Cumsum", "ops.Cumprod")
 def running_total(call: Conversion) -> Tensor:
     """Every value up to a position, weight 1 (`copy`); nodes sum or multiply."""
-    (dimension,) = _dimensions(call, call.layer.axis)
-    n = call.source.shape[dimension]
     target = call.population(reduce="product" if call.call.layer_class == "Cumprod" else "sum")
-    _project_along(call, target, dimension, window(n, n, size=n, before=n - 1), None, "copy")
+    _project_back(call, target, "copy")
+    return target
+
+
+@converts("ops.Nancumsum", "ops.Nancumprod")
+def running_total_of_numbers(call: Conversion) -> Tensor:
+    """Every value up to a position takes part in the total (`dynamic`)."""
+    target = call.population(dynamics=OperationFunction(call.call))
+    _project_back(call, target, "dynamic")
     return target
 
 
@@ -189,6 +197,13 @@ def _project_reduced(
         )
     ]
     call.project(source, target, axes, weights, kind)
+
+
+def _project_back(call: Conversion, target: Tensor, kind: Kind) -> None:
+    """Project every value to its own position along the axis and to all behind it."""
+    (dimension,) = _dimensions(call, call.layer.axis)
+    n = call.source.shape[dimension]
+    _project_along(call, target, dimension, window(n, n, size=n, before=n - 1), None, kind)
 
 
 def _project_along(

@@ -34,6 +34,7 @@ ROWS = {
     "ops.MaxPool": (lambda x: ops.max_pool(x, 2, strides=1), IMAGE),
     "ops.Normalize": (lambda x: ops.normalize(x, axis=2, order=1), IMAGE),
     "ops.RMSNorm": (lambda x: ops.rms_normalization(x, weights(4)), IMAGE),
+    "ops.Resize": (lambda x: ops.image.resize(x, (7, 4), "nearest"), IMAGE),
     "ops.SeparableConv": (
         lambda x: ops.separable_conv(x, weights(3, 2, 4, 2), weights(1, 1, 8, 3)),
         IMAGE,
@@ -55,6 +56,8 @@ ROWS = {
         (lambda x: ops.average_pool(x, 2), (7, 3)),
         (lambda x: ops.average_pool(x, (2, 3), 1, "same"), IMAGE),
         (lambda x: ops.adaptive_average_pool(x, (3, 4), "channels_first"), IMAGE),
+        (lambda x: ops.image.resize(x, (3, 8)), IMAGE),
+        (lambda x: ops.image.resize(x, (3, 8), crop_to_aspect_ratio=True), IMAGE),
         (lambda x: ops.batch_normalization(x, weights(6), weights(6) ** 2, axis=2), IMAGE),
     ],
 )

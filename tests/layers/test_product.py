@@ -17,6 +17,7 @@ def weights(*shape):
 JOINS = "joins samples|leaves a dimension open"
 
 ROWS = {
+    "ops.CDist": (lambda xs: ops.cdist(*xs), (2, 3), (4, 3)),
     "ops.Dot": (lambda x: ops.dot(x, weights(3, 4)), (2, 3)),
     "ops.Einsum": (lambda x: ops.einsum("btc,cd->bdt", x, weights(3, 4)), (2, 3)),
     "ops.Inner": (lambda x: ops.inner(x, weights(4, 3)), (2, 3)),
@@ -114,6 +115,7 @@ def test_two_tensors_weigh_each_other():
         (lambda x, y: ops.einsum("bi,bij->bj", x, y), [(3,), (3, 2)], 12),
         (lambda x, y: ops.einsum("bi,bi->b", x, y), [(3,), (3,)], 6),
         (lambda x, y: ops.einsum("bi,ij,bj->b", x, weights(3, 2), y), [(3,), (2,)], 5),
+        (ops.cdist, [(4, 3), (5, 3)], 2 * 4 * 5 * 3),
         (lambda x, y, z: ops.einsum("bi,bj,bk->bijk", x, y, z), [(2,), (3,), (4,)], 3 * 24),
     ],
 )
@@ -133,6 +135,7 @@ def test_products_of_tensors(function, shapes, n_edges):
         (lambda x: ops.dot(weights(2, 3), x), (3, 2), JOINS),
         (lambda x: x @ weights(5, 3, 4), (2, 3), "from sample to sample"),
         (lambda x: ops.einsum("bi,bi->bi", x, weights(5, 3)), (3,), "from sample to sample"),
+        (lambda x: ops.cdist(x, weights(1, 5, 3)), (4, 3), "not two tensors of one rank"),
         (lambda x: ops.trace(x, offset=1, axis1=1, axis2=2), (3, 3), "its diagonal is not"),
         (lambda x: ops.trace(x, axis1=1, axis2=2), (2, 3), "its diagonal is not"),
         (lambda x: ops.trace(x), (3, 3), JOINS + "|diagonal"),

@@ -26,7 +26,9 @@ STATISTICS = {
     "Nanmean": ops.nanmean,
     "Nanmedian": ops.nanmedian,
     "Nanmin": ops.nanmin,
+    "Nanpercentile": lambda x, axis: ops.nanpercentile(x, 30.0, axis=axis),
     "Nanprod": ops.nanprod,
+    "Nanquantile": lambda x, axis: ops.nanquantile(x, 0.3, axis=axis),
     "Nanstd": ops.nanstd,
     "Nansum": ops.nansum,
     "Nanvar": ops.nanvar,
@@ -55,6 +57,8 @@ ROWS = {
     "ops.Mean": (lambda x: ops.mean(x, axis=1), SHAPE),
     "ops.Min": (lambda x: ops.min(x, axis=1), SHAPE),
     "ops.Moments": (lambda x: ops.moments(x, axes=[1]), SHAPE),
+    "ops.Nancumprod": (lambda x: ops.nancumprod(x, axis=2), SHAPE),
+    "ops.Nancumsum": (lambda x: ops.nancumsum(x, axis=2), SHAPE),
     "ops.Prod": (lambda x: ops.prod(x, axis=1), SHAPE),
     "ops.Sum": (lambda x: ops.sum(x, axis=1), SHAPE),
     "ops.Trapezoid": (lambda x: ops.trapezoid(x, axis=2), SHAPE),
@@ -129,7 +133,7 @@ def test_weighted_sums(function):
     assert_affine(function, SHAPE)
 
 
-@pytest.mark.parametrize("function", [ops.cumsum, ops.cumprod])
+@pytest.mark.parametrize("function", [ops.cumsum, ops.cumprod, ops.nancumsum, ops.nancumprod])
 def test_running_totals_reach_back(function):
     graph = assert_computes(lambda x: function(x, axis=1), (5, 2))
     assert graph.n_edges == 2 * (1 + 2 + 3 + 4 + 5)
