@@ -51,21 +51,22 @@ def test_a_layer_without_converter_says_how_to_register_one():
 
 def test_an_operator_without_converter_says_how_to_register_one():
     x = keras.Input((3,))
-    model = keras.Model(x, keras.ops.sin(x))
-    with pytest.raises(gg.UnsupportedLayerError, match=r'converts\("ops\.Sin"\)'):
+    model = keras.Model(x, keras.ops.sort(x))
+    with pytest.raises(gg.UnsupportedLayerError, match=r'converts\("ops\.Sort"\)'):
         gg.from_keras(model)
 
 
 @pytest.mark.usefixtures("converters")
 def test_an_operator_can_be_registered():
-    @gg.converts("ops.Sin")
-    def sin(call):
-        target = call.population(activation=gg.Activation("sin", np.sin))
-        call.project_elementwise(call.source, target)
+    @gg.converts("ops.Sort")
+    def sort(call):
+        target = call.population(dynamics=lambda x: np.sort(x, axis=-1))
+        axes = [gg.fan_in(3).place(1), gg.fan_out(3).place(0, 1)]
+        call.project(call.source, target, axes, kind="dynamic")
         return target
 
     x = keras.Input((3,))
-    assert gg.from_keras(keras.Model(x, keras.ops.sin(x))).verify().passed
+    assert gg.from_keras(keras.Model(x, keras.ops.sort(x))).verify().passed
 
 
 @pytest.mark.usefixtures("converters")
