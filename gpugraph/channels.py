@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Literal
 
@@ -17,7 +18,7 @@ import numpy as np
 from gpugraph.arrays import require_memory
 from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs
 from gpugraph.edge_maker import outer_sum
-from gpugraph.population import Population, strides
+from gpugraph.population import strides
 from gpugraph.projection import Kind, Projection
 
 Granularity = Literal["channel", "layer"]
@@ -46,12 +47,11 @@ class Channels:
     n: int
 
     @classmethod
-    def of(cls, population: Population, by: Granularity) -> Channels:
-        """Return the channels of a population; of a layer there is one."""
-        shape = population.shape
+    def of(cls, shape: Sequence[int], by: Granularity, *, first: bool) -> Channels:
+        """Return the channels of a shape, its first or its last dimension; of a layer one."""
         if by == "layer" or not shape:
             return cls(1, 1)
-        return cls(prod(shape[1:]), shape[0]) if population.channels_first else cls(1, shape[-1])
+        return cls(prod(shape[1:]), shape[0]) if first else cls(1, shape[-1])
 
     @property
     def boundaries(self) -> tuple[int, int]:
@@ -69,12 +69,12 @@ class Channels:
         """
         if sum(int((column % self.inner).max()) for column in columns) >= self.inner:
             return False
-        digits = [digit for column in columns if (digit := self.at(column)).any()]
+        digits = [self.at(column) for column in columns]
         reach = 0
-        for digit in sorted(digits, key=step_of):
-            if step_of(digit) <= reach:
+        for step, largest in sorted((step_of(digit), int(digit.max())) for digit in digits):
+            if largest and step <= reach:
                 return False
-            reach += int(digit.max())
+            reach += largest
         return reach < self.n
 
     def moving(self, columns: Sequence[np.ndarray]) -> list[int]:
@@ -217,17 +217,17 @@ class Rows:
     def __len__(self) -> int:
         return len(self.src)
 
-    @property
+    @cached_property
     def place(self) -> np.ndarray:
         """What a tap adds to the place in the kernel."""
         return self.tap * self.tap_stride
 
-    @property
+    @cached_property
     def varies(self) -> bool:
         """Whether the kernel does, from row to row."""
         return bool((self.place != self.place[0]).any())
 
-    @property
+    @cached_property
     def cells(self) -> np.ndarray:
         """First row of each pair of channels."""
         is_first = (np.diff(self.src) != 0) | (np.diff(self.dst) != 0)

@@ -45,11 +45,14 @@ def quotient(graph: NeuronGraph, by: Granularity, norm: Norm | None) -> NeuronGr
             "'max', 'sum', or None to keep each."
         )
     _check_whole(graph)
-    channels = {name: Channels.of(p, by) for name, p in graph.populations.items()}
     merged: dict[str, Population] = {}
+    channels = {}
     offset = 0
     for name, population in graph.populations.items():
-        merged[name] = _merged(population, by, offset)
+        first = _is_channels_first(graph, population)
+        channels[name] = Channels.of(population.shape, by, first=first)
+        shape = () if by == "layer" else (channels[name].n,)
+        merged[name] = _merged(population, shape, offset, first=first)
         offset += merged[name].size
     kernels = _Kernels()
     projections = []
@@ -90,32 +93,44 @@ def _check_whole(graph: NeuronGraph) -> None:
             raise SelectionError(f"The edges from '{p.source.name}' to '{p.target.name}' {advice}")
 
 
-def _merged(population: Population, by: Granularity, offset: int) -> Population:
-    """Return the population of a population's channels, or of it as one node."""
-    attributes = {name: _alike(population, v, by) for name, v in population.attributes.items()}
+def _is_channels_first(graph: NeuronGraph, population: Population) -> bool:
+    """Whether the channel is the first dimension; inputs have it where their readers say so."""
+    if graph.projections_into[population.name]:
+        return population.channels_first
+    readers = [p.target for p in graph.projections_from[population.name]]
+    alike = [p.channels_first for p in readers if len(p.shape) == len(population.shape)]
+    return population.channels_first or (bool(alike) and all(alike))
+
+
+def _merged(
+    population: Population, shape: tuple[int, ...], offset: int, *, first: bool
+) -> Population:
+    """Return the population of a population's channels, or without a dimension as one node."""
+
+    def alike(values: np.ndarray) -> np.ndarray | None:
+        """Return values per node as one per merged node; None where its nodes differ."""
+        missing = len(population.shape) - values.ndim
+        values = values.reshape((1,) * missing + values.shape)
+        if shape and population.shape:
+            values = np.moveaxis(values, 0 if first else -1, 0)
+            values = values.reshape(len(values), -1)
+        else:
+            values = values.reshape(1, -1)
+        one = values[:, :1]
+        if not np.array_equal(values, np.broadcast_to(one, values.shape), equal_nan=True):
+            return None
+        return one[:, 0] if shape else one.reshape(())
+
+    attributes = {name: alike(values) for name, values in population.attributes.items()}
     return replace(
         population,
-        shape=() if by == "layer" else (Channels.of(population, by).n,),
+        shape=shape,
         offset=offset,
-        bias=None if population.bias is None else _alike(population, population.bias, by),
+        bias=None if population.bias is None else alike(population.bias),
         channels_first=False,
         attributes={name: values for name, values in attributes.items() if values is not None},
         dynamics=None,
     )
-
-
-def _alike(population: Population, values: np.ndarray, by: Granularity) -> np.ndarray | None:
-    """Return values per node as one per merged node; None where merged nodes differ."""
-    rank = len(population.shape)
-    values = values.reshape((1,) * (rank - values.ndim) + values.shape)
-    if by == "layer" or not rank:
-        values = values.reshape(1, -1)
-    else:
-        values = np.moveaxis(values, 0 if population.channels_first else -1, 0)
-        values = values.reshape(len(values), -1)
-    if not np.array_equal(values, np.repeat(values[:, :1], values.shape[1], 1), equal_nan=True):
-        return None
-    return values[0, :1].reshape(()) if by == "layer" else values[:, 0]
 
 
 @dataclass
@@ -145,8 +160,9 @@ def _between(
     rows, kernel = [r for r, _ in found], projection.kernel
     if projection.has_factors:
         rows, kernel = _with_factors(projection, strands, found)
-    axes = [r.axis for r in rows]
-    if norm is not None:
+    if norm is None:
+        axes = [r.axis for r in rows]
+    else:
         axes, kernel = reduced(rows, kernel, norm)
     return tuple(a for a in axes if not _is_idle(a)) or (one_to_one(1).place(1, 1),), kernel
 

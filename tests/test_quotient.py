@@ -38,15 +38,20 @@ NORMS = {
 MOST_EDGES = 20_000
 
 
-def channel_of(population, flat, by):
+def channel_of(graph, population, flat, by):
     """Return the merged node of a flat position, by its index in the population's shape."""
     if by == "layer" or not population.shape:
         return 0
     index = np.unravel_index(flat, population.shape)
-    return int(index[0] if population.channels_first else index[-1])
+    first = population.channels_first
+    if not any(p.target is population for p in graph.projections):  # an input has no format
+        readers = [p.target for p in graph.projections if p.source is population]
+        formats = {p.channels_first for p in readers if len(p.shape) == len(index)}
+        first = first or formats == {True}
+    return int(index[0] if first else index[-1])
 
 
-def taps_by_loops(projection, by):
+def taps_by_loops(graph, projection, by):
     """Return ``{(source, target): {tap: [weight of each edge]}}``, edge by edge.
 
     A tap is what an edge reads along every axis: of the kernel, of a window, and of a pooling
@@ -70,8 +75,8 @@ def taps_by_loops(projection, by):
         for factor, at in ((projection.source_factor, src), (projection.target_factor, dst)):
             weight *= 1.0 if factor is None else float(factor[at])
         ends = (
-            channel_of(projection.source, src, by),
-            channel_of(projection.target, dst, by),
+            channel_of(graph, projection.source, src, by),
+            channel_of(graph, projection.target, dst, by),
         )
         taps[ends][tuple(tap)].append(weight)
     return taps
@@ -97,7 +102,7 @@ def assert_is_quotient(graph, by, norm):
         assert (after.source.name, after.target.name) == (before.source.name, before.target.name)
         assert (after.kind, after.weight_dtype) == (before.kind, before.weight_dtype)
         found = edges_between(merged, after)
-        taps = taps_by_loops(before, by)
+        taps = taps_by_loops(graph, before, by)
         assert set(found) == set(taps)
         for ends, by_tap in taps.items():
             weights = [sum(edges) / len(edges) for edges in by_tap.values()]
@@ -451,7 +456,8 @@ def test_channels_first():
     )
     graph = gg.from_keras(model)
     merged = assert_is_quotient(graph, "channel", "l1")
-    population = merged.populations["conv"]
+    image, population = merged.populations.values()
+    assert (image.shape, population.shape) == ((2,), (3,))
     assert population.axis_names == ("channel",)
     assert_array_equal(population.bias, keras.ops.convert_to_numpy(model.layers[1].bias))
 
