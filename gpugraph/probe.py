@@ -111,7 +111,7 @@ def affine_map(
     values = f(samples)
     _check_repeats(f, samples, values)
     _check_additive(values, f.offset)
-    f.step = _step(values[_GAUSSIAN], f.offset)
+    f.step = _step(values[-len(_KINDS)], f.offset)
     if n > FEW_INPUTS:
         for colours in _colourings(shapes):
             entries = _coloured(f, colours)
@@ -157,9 +157,8 @@ class _Probe:
         return (self._function(x * self.dtype.type(self.step)) - self.offset) / self.step
 
 
-# Rows of `_samples` at the middle scale, and what they are.
+# Rows of `_samples` at each scale.
 _KINDS = ("gaussian", "other", "sum", "opposite", "positive", "negative", "constant", "sparse")
-_GAUSSIAN = len(_KINDS) * (len(SCALES) // 2)
 
 
 def _samples(rng: np.random.Generator, n: int, dtype: np.dtype) -> np.ndarray:
@@ -177,7 +176,9 @@ def _check_repeats(f: _Probe, samples: np.ndarray, values: np.ndarray) -> None:
     """Refuse what depends on chance, on a state, or on the other samples of the batch."""
     if not np.isfinite(values).all():
         raise NotAffineError("it gives NaN or infinity, so it is not affine")
-    tolerance = _tolerance(f.dtype) * abs(values).max(axis=1, keepdims=True)
+    # Of the largest value at each scale: what one input makes may cancel but for its rounding.
+    largest = abs(values).reshape(len(SCALES), -1).max(axis=1)
+    tolerance = _tolerance(f.dtype) * np.repeat(largest, len(_KINDS))[:, None]
     if (abs(f(samples) - values) > tolerance).any():
         raise NotAffineError("it gives other values when it is called on the same input again")
     single = np.concatenate([f(x[None]) for x in samples])
@@ -206,8 +207,12 @@ def _tolerance(dtype: np.dtype) -> float:
 
 
 def _step(values: np.ndarray, offset: np.ndarray) -> float:
-    """Size at which the response to a unit vector is not lost in the rounding of the offset."""
-    size, response = float(abs(offset).max()), float(abs(values - offset).max())
+    """Size at which the response to a unit vector is not lost in the rounding of the offset.
+
+    ``values`` are those of random inputs at the largest scale.
+    """
+    size = float(abs(offset).max())
+    response = float(abs(values - offset).max()) / SCALES[-1]
     if not size or not response:
         return 1.0
     return 2.0 ** min(max(0, ceil(log2(size / response)) + 4), log2(SCALES[-1]))
@@ -286,7 +291,7 @@ def _coloured(f: _Probe, colours: np.ndarray) -> _Entries | None:
             z = f.response(is_in * (digit + 1).astype(f.dtype))
             ratio = z[row, dst] / y[row, dst]
             nearest = np.rint(ratio)
-            is_read = (abs(ratio - nearest) < 0.01) & (nearest >= 1) & (nearest <= BASE)
+            is_read = (abs(ratio - nearest) < 0.002) & (nearest >= 1) & (nearest <= BASE)
             if not is_read.all() or np.count_nonzero(z) != len(row):
                 return None
             member += (nearest.astype(np.int64) - 1) * BASE**i

@@ -247,6 +247,24 @@ def test_inputs_that_share_no_output_are_probed_together():
     assert_array_equal(found.weight, one_by_one[one_by_one != 0])
 
 
+@given(
+    taps=st.lists(st.sampled_from([1.0, -1.0, 3.0, 1e-3, 1e-6, 0.0]), min_size=1, max_size=9),
+    stride=st.integers(1, 5),
+    offset=st.sampled_from([0.0, 1.0, 300.0]),
+)
+def test_windows_with_weights_of_very_different_size(taps, stride, offset):
+    matrix = np.zeros((600, 500), np.float32)
+    for column in range(500):
+        for i, tap in enumerate(taps):
+            matrix[(column + i * stride) % 600, column] += np.float32(tap)
+    shift = np.float32(offset)
+    found = probe.affine_map(lambda x: x @ matrix + shift, [(600,)], np.dtype(np.float32))
+    dense = np.zeros(matrix.shape)
+    dense[found.src, found.dst] = found.weight
+    assert_allclose(dense, matrix, rtol=1e-4, atol=1e-7 if offset else 0)
+    assert_array_equal(found.offset, [offset] * 500)
+
+
 def test_two_neighbours_that_cancel_are_not_overlooked():
     matrix = np.zeros((600, 3), np.float32)
     matrix[[0, 1], 0] = 1, -1  # zero for every group that holds both
