@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpugraph.layer_call import LayerCall, Shape, TensorRef
+from gpugraph.layer_call import LayerCall, Shape, substitute
 from gpugraph.layers.layout import Layout
 
 CONVOLUTION_RANKS = (1, 2, 3)
@@ -215,6 +215,8 @@ def follow(call: LayerCall, maps: Sequence[Map]) -> tuple[Form | None, Map]:
     import keras
 
     step = Step(call, tuple(maps))
+    if call.masks:
+        raise NoFormError("it uses a mask")
     rule = RULES.get(call.layer_class)
     if isinstance(call.layer, keras.Layer):
         if rule is None or type(call.layer) is not getattr(keras.layers, call.layer_class, None):
@@ -235,7 +237,7 @@ def begin(call: LayerCall, layout: Layout | None) -> tuple[Form, Map] | None:
     layout : Layout or None
         Of its input.
     """
-    if len(call.inputs) != 1 or layout is None or len(call.input_shapes[0]) < 2:
+    if len(call.inputs) != 1 or call.masks or layout is None or len(call.input_shapes[0]) < 2:
         return None
     shape = call.input_shapes[0]
     if None in shape or len(shape) - 1 not in CONVOLUTION_RANKS:
@@ -430,8 +432,9 @@ def _operation(step: Step) -> tuple[Form | None, Map]:
     """Follow an operation of keras.ops: arithmetic, or any function that acts alike on a map."""
     import keras
 
-    given = keras.tree.flatten((step.call.args, dict(step.call.kwargs)))
-    constants = [x for x in given if not isinstance(x, TensorRef) and x is not None]
+    given = (step.call.args, dict(step.call.kwargs))
+    without_tensors = substitute(given, dict.fromkeys(step.call.inputs))
+    constants = [x for x in keras.tree.flatten(without_tensors) if x is not None]
     if step.call.layer_class.removeprefix("ops.") in JOINING:
         if any(np.size(x) != 1 or np.ndim(x) > 1 for x in constants):
             raise NoFormError("its constant holds a number for each feature")

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from gpugraph.errors import ShapeError, UnsupportedLayerError
-from gpugraph.expansion import Expansion, functional
+from gpugraph.expansion import functional
 from gpugraph.input_shape import MINIMAL, InputShape, check_shape, input_shapes, shape_of
-from gpugraph.layer_call import Shape, TensorRef, shapes_text
+from gpugraph.layer_call import Shape, shapes_text
 from gpugraph.transform import GROWTH, calls_as_built, is_tied_by_flatten, to_fully_convolutional
+from gpugraph.trial import Misfit, misfit
 
-# What broadcasts: it would take the smallest of sizes for any.
-JOINING = {
-    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Divide"),
-    "TrueDivide",
-}
 # Where a model's own size is open, these are tried until one works.
 SIZES = (*(2**i for i in range(13)), *range(1, 513))
 
@@ -49,15 +44,15 @@ def fitted(model: Any, input_shape: InputShape | str | None) -> tuple[Any, list[
     shapes = input_shapes(function, input_shape)
     if shapes == own:
         return model, shapes
-    misfit = _misfit(function, shapes)
-    if misfit is None:
+    found = misfit(function, shapes)
+    if found is None:
         return model, shapes
     resizable = _resizable(model)
     if resizable is not model:
-        misfit = _misfit(functional(resizable, "the model"), shapes)
-    if misfit is not None and misfit.is_too_small:
+        found = misfit(functional(resizable, "the model"), shapes)
+    if found is not None and found.is_too_small:
         smallest = shapes_text(minimal_shapes(resizable, own))
-        raise ShapeError(f"{misfit.error} The smallest that works is {smallest}.")
+        raise ShapeError(f"{found.error} The smallest that works is {smallest}.")
     return resizable, shapes
 
 
@@ -109,62 +104,6 @@ def minimal_shapes(model: Any, own: Sequence[tuple[int | None, ...]]) -> list[Sh
     return search.shapes
 
 
-@dataclass(frozen=True)
-class _Misfit:
-    """The first layer call that does not take the shapes it is given."""
-
-    name: str
-    error: ShapeError
-    is_too_small: bool
-
-
-class _WeightsError(ShapeError):
-    """What a layer was built for is not what it is given."""
-
-
-class _Trial(Expansion):
-    """Works out shapes, and holds each layer's weights against them."""
-
-    at: tuple[str, Any] = ("", None)
-
-    def _call(
-        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
-    ) -> list[TensorRef]:
-        self.at = name, node.operation
-        found = super()._call(node, name, args, kwargs, refs)
-        axes = getattr(getattr(node.operation, "input_spec", None), "axes", None) or {}
-        shape = (None, *shape_of(self._specs[refs[0]]))
-        wrong = [axis for axis, n in axes.items() if n is not None and shape[axis] != n]
-        if wrong:
-            raise _WeightsError(
-                f"Layer '{name}' ({type(node.operation).__name__}) was built for "
-                f"{axes[wrong[0]]} inputs, but its input has shape {shape[1:]}. Choose an "
-                "input_shape for which the model was built."
-            )
-        given = [shape_of(t) for t in node.arguments.keras_tensors]
-        if type(node.operation).__name__ in JOINING and len(set(given)) == 1:
-            now = [shape_of(self._specs[ref]) for ref in refs]
-            if len(set(now)) > 1:
-                raise ShapeError(
-                    f"Layer '{name}' ({type(node.operation).__name__}) joins tensors of one shape, "
-                    f"but is given {shapes_text(now)}. Choose an input_shape at which they meet."
-                )
-        return found
-
-
-def _misfit(function: Any, shapes: Sequence[Shape]) -> _Misfit | None:
-    """Try the shapes on a model; None where every layer takes them."""
-    trial = _Trial()
-    try:
-        trial.expand(function, trial.add_inputs(function, shapes), prefix="")
-    except ShapeError as error:
-        name, layer = trial.at
-        kind = type(layer).__name__
-        windowed = "Conv" in kind or "Pooling" in kind or kind.startswith("Cropping")
-        return _Misfit(name, error, windowed and not isinstance(error, _WeightsError))
-    return None
-
-
 class _Search:
     """Sizes that work, lowered step by step.
 
@@ -201,11 +140,11 @@ class _Search:
             tuple(n + GROWTH * ((i, axis) in self.places) for axis, n in enumerate(shape))
             for i, shape in enumerate(self.shapes)
         ]
-        misfit = _misfit(self.function, larger)
-        if misfit is not None:
+        found = misfit(self.function, larger)
+        if found is not None:
             raise ShapeError(
-                f"Layer '{misfit.name}' fixes the size of the model's inputs: at another, "
-                f"{misfit.error} Or leave input_shape out."
+                f"Layer '{found.name}' fixes the size of the model's inputs: at another, "
+                f"{found.error} Or leave input_shape out."
             )
 
     def lower(self, places: Sequence[tuple[int, int]], sizes: Sequence[int] = ()) -> None:
@@ -218,15 +157,15 @@ class _Search:
             What to try beside the largest of the sizes so far.
         """
 
-        def misfit(size: int) -> _Misfit | None:
-            return _misfit(self.function, self._with(places, size))
+        def at(size: int) -> Misfit | None:
+            return misfit(self.function, self._with(places, size))
 
         now = [n for i, axis in places if (n := self.shapes[i][axis]) is not None]
-        limit = next((n for n in chain([max(now)] if now else [], sizes) if not misfit(n)), None)
+        limit = next((n for n in chain([max(now)] if now else [], sizes) if not at(n)), None)
         if limit is not None:
-            self.shapes = self._with(places, _least(misfit, limit))
+            self.shapes = self._with(places, _least(at, limit))
         elif not self.is_known:
-            at_last = misfit(sizes[-1])
+            at_last = at(sizes[-1])
             raise ShapeError(
                 f"No input size up to {max(sizes)} works in all dimensions: "
                 f"{at_last.error if at_last else ''} Give a full input_shape."
@@ -239,7 +178,7 @@ class _Search:
         ]
 
 
-def _least(misfit: Callable[[int], _Misfit | None], limit: int) -> int:
+def _least(at: Callable[[int], Misfit | None], limit: int) -> int:
     """Return the smallest size that works, given one that does.
 
     Whatever is too small for a window stays so for less, so that halving finds the border;
@@ -248,12 +187,12 @@ def _least(misfit: Callable[[int], _Misfit | None], limit: int) -> int:
     too_small, works = 0, limit
     middle = limit - 1  # often nothing smaller works
     while works - too_small > 1:
-        found = misfit(middle)
+        found = at(middle)
         if found is None:
             works = middle
         elif found.is_too_small:
             too_small = middle
         else:
-            return next(n for n in range(too_small + 1, works + 1) if not misfit(n))
+            return next(n for n in range(too_small + 1, works + 1) if not at(n))
         middle = (too_small + works) // 2
     return works

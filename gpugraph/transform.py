@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gpugraph.convolutional_form import Form, Map, NoFormError, begin, follow, is_pooling
-from gpugraph.errors import ShapeError, UnsupportedLayerError
+from gpugraph.errors import UnsupportedLayerError
 from gpugraph.expansion import Expansion, functional, is_plain
 from gpugraph.input_shape import shape_of
 from gpugraph.layer_call import LayerCall, TensorRef
 from gpugraph.layers.layout import Layout
 from gpugraph.models import load_model
 from gpugraph.positions import layouts, positions
+from gpugraph.trial import misfit
 
 # A multiple of every usual total stride, so that a size larger by this leaves the same remainders.
 GROWTH = 2**6 * 3**2 * 5 * 7
@@ -384,11 +385,14 @@ class Copy:
         inputs = [_input(t, shape) for t, shape in zip(function.inputs, shapes, strict=True)]
         if isinstance(model, keras.Sequential):
             copies = [self._copied(layer) for layer in model.layers]
-            copy = keras.Sequential([inputs[0], *copies], name=model.name)
+            copy = _sequence(inputs[0], copies, model.name)
         else:
-            outputs = function._run_through_graph(inputs, self._copied, _called)
-            given = keras.tree.pack_sequence_as(function.input, inputs)
-            copy = keras.Model(given, outputs, name=model.name)
+            outputs = _run(function, inputs, self._copied)
+            given, found = (
+                keras.tree.pack_sequence_as(structure, tensors)
+                for structure, tensors in ((function.input, inputs), (function.output, outputs))
+            )
+            copy = keras.Model(given, found, name=model.name)
         if not model.trainable:
             copy.trainable = False
         return copy
@@ -457,18 +461,55 @@ def _input(tensor: Any, shape: Sequence[int | None]) -> Any:
     )
 
 
+def _run(function: Any, inputs: Sequence[Any], copied: Callable[[Any], Any]) -> list[Any]:
+    """Call the copies of a function's layers on new inputs, each in the order of its old calls."""
+    import keras
+
+    known = {id(t): x for t, x in zip(function.inputs, inputs, strict=True)}
+    depths = sorted(function._nodes_by_depth, reverse=True)
+    waiting = [n for d in depths for n in function._nodes_by_depth[d] if not n.is_input]
+    pending = {id(node) for node in waiting}
+    while waiting:
+        for node in waiting:
+            calls = node.operation._inbound_nodes
+            earlier = {id(n) for n in calls[: calls.index(node)]}
+            if earlier & pending or any(id(t) not in known for t in node.input_tensors):
+                continue
+            arguments = (node.arguments.args, node.arguments.kwargs)
+            args, kwargs = keras.tree.map_structure(lambda x: known.get(id(x), x), arguments)
+            found = _called(copied(node.operation), *args, **kwargs)
+            known.update(
+                (id(t), x) for t, x in zip(node.outputs, keras.tree.flatten(found), strict=True)
+            )
+            pending.discard(id(node))
+        waiting = [node for node in waiting if id(node) in pending]
+    return [known[id(t)] for t in function.outputs]
+
+
 def _called(operation: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a layer of the new model; say which one does not take it."""
     try:
         return operation(*args, **kwargs)
-    except UnsupportedLayerError:
-        raise
     except Exception as error:  # Keras raises whatever its layers raise
-        raise UnsupportedLayerError(
-            f"Layer '{operation.name}' ({type(operation).__name__}) does not take an input of open "
-            f"size: {str(error).strip().splitlines()[0].rstrip('. ')}. Give it weights and shapes "
-            "that do not depend on the input's size."
-        ) from error
+        raise _bound_to_size(operation, error) from error
+
+
+def _sequence(given: Any, copies: Sequence[Any], name: str) -> Any:
+    """Make a Sequential; say which layer does not take what it is given."""
+    import keras
+
+    try:
+        return keras.Sequential([given, *copies], name=name)
+    except Exception as error:
+        raise _bound_to_size(next(c for c in copies if not c.built), error) from error
+
+
+def _bound_to_size(layer: Any, error: Exception) -> UnsupportedLayerError:
+    return UnsupportedLayerError(
+        f"Layer '{layer.name}' ({type(layer).__name__}) does not take an input of open size: "
+        f"{str(error).strip().splitlines()[0].rstrip('. ')}. Give it weights and shapes that do "
+        "not depend on the input's size."
+    )
 
 
 def _tensor(variable: Any) -> Any:
@@ -490,16 +531,6 @@ def _as_convolution(layer: Any, index: np.ndarray) -> Any:
     return keras.ops.reshape(kernel, (*index.shape, layer.units))
 
 
-class _Grown(Expansion):
-    """Tells which layer call does not take the shapes it is given."""
-
-    name: str | None = None
-
-    def _output_specs(self, node: Any, name: str, *rest: Any) -> list[Any]:
-        self.name = name
-        return super()._output_specs(node, name, *rest)
-
-
 def _check_growth(plan: Plan, copy: Any) -> None:
     """Refuse a model that takes no size but its own."""
     old = {name: plan.calls[name].output_shapes[0] for name in plan.inputs}
@@ -510,16 +541,13 @@ def _check_growth(plan: Plan, copy: Any) -> None:
         tuple(n + GROWTH * (o is None) for n, o in zip(old[name], plan.shapes[name], strict=True))
         for name in plan.inputs
     ]
-    expansion = _Grown()
-    try:
-        expansion.expand(function, expansion.add_inputs(function, shapes), prefix="")
-    except ShapeError as error:
-        assert expansion.name is not None
-        call = plan.calls[expansion.name]
+    found = misfit(function, shapes)
+    if found is not None:
+        call = plan.calls[found.name]
         maps = [plan.maps[ref] for ref in call.inputs if ref in plan.maps]
         origins: frozenset[str] = frozenset().union(*(m.origins for m in maps))
-        why = "it does not take an input of another size, or its inputs grow at different rates"
-        raise plan._refused(call, why, origins) from error
+        why = f"at another size than its own, {found.error}"
+        raise plan._refused(call, why, origins) from found.error
 
 
 @contextmanager
