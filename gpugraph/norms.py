@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gpugraph.apply import along
-from gpugraph.arrays import blocks
+from gpugraph.arrays import blocks, require_memory
 from gpugraph.axes import Axis
 from gpugraph.channels import Rows, step_of, through
 from gpugraph.parallel import for_each, n_cores
@@ -128,7 +128,13 @@ def _norm_of_weights(kernel: np.ndarray, dims: Sequence[_Dimension], norm: Norm)
     dims, view = [dims[i] for i in order], view.transpose(order)
     n_kept, n_summed = (sum(d.role == role for d in dims) for role in ("kept", "summed"))
     summed = tuple(range(n_kept, n_kept + n_summed))
-    join, total = _join(norm), np.zeros([len(d.cells) for d in dims])
+    sizes = [len(d.cells) for d in dims]
+    require_memory(
+        (8 + kernel.itemsize) * prod(sizes),
+        f"A weight for each of {prod(sizes):,} pairs of channels",
+        "Take a part of the graph (subgraph, between).",
+    )
+    join, total = _join(norm), np.zeros(sizes)
 
     def add(part: tuple[slice, ...]) -> None:
         into, weights = total[part], view[part]

@@ -350,6 +350,16 @@ def test_large_kernels_are_reduced_in_blocks(by, norm, monkeypatch):
     assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("reshaped", [False, True], ids=["norms", "pairs"])
+def test_what_does_not_fit_in_memory_is_refused(reshaped, monkeypatch):
+    x = keras.Input((4, 3))
+    y = layers.Conv1D(2, 2)(layers.Reshape((6, 2))(x) if reshaped else x)
+    graph = gg.from_keras(keras.Model(x, y))
+    monkeypatch.setattr("gpugraph.arrays.free_memory", lambda xp=np: 20)
+    with pytest.raises(gg.GraphTooLargeError, match="channels"):
+        graph.quotient("channel")
+
+
 def test_sums_of_many_small_weights_lose_nothing():
     graph = gg.from_keras(model_of(layers.Dense(1, use_bias=False), (2**18 * 3,)))
     kernel = graph.projections[0].kernel
