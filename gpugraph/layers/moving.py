@@ -15,6 +15,9 @@ from gpugraph.registry import converts
 # Arguments that say which values are moved, and where to.
 CHOOSING = ("condition", "constant_values", "fill_value", "indices", "key", "start_indices")
 
+# Operations after which the channel may be another dimension than before.
+REORDERING = {"Moveaxis", "Rearrange", "Rot90", "Swapaxes", "Transpose"}
+
 
 @converts(
     "ops.Append",
@@ -98,7 +101,12 @@ def _moved(call: Conversion, part: str | None, shape: tuple[int, ...], origin: O
     for tensor, start, stop in zip(tensors, starts, starts[1:], strict=False):
         if np.array_equal(position.reshape(-1), np.arange(start, stop)):
             return tensor.reshape(shape)
-    target = call.population(part, shape, bias=constant if constant.any() else None)
+    target = call.population(
+        part,
+        shape,
+        bias=constant if constant.any() else None,
+        channels_first=False if call.call.layer_class in REORDERING else None,
+    )
     for tensor, start, stop in zip(tensors, starts, starts[1:], strict=False):
         here = (position >= start) & (position < stop)
         project_moved(call, tensor, target, np.where(here, position - start, -1))

@@ -83,6 +83,31 @@ def test_every_value_comes_from_where_keras_takes_it(name):
         assert_affine(lambda x, i=i: as_list(function(x))[i], *shapes)
 
 
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_sent_back_arrives_where_it_came_from(name):
+    function, *shapes = ROWS[name]
+    inputs = [keras.Input(shape) for shape in shapes]
+    graph = gg.from_keras(keras.Model(inputs, function(inputs if len(inputs) > 1 else inputs[0])))
+    for projection in graph.projections:
+        src, dst, weight = projection.edges()
+        y = np.random.default_rng(0).uniform(size=projection.target.size)
+        x = np.zeros(projection.source.size)
+        at = dst - projection.target.offset
+        np.add.at(x, src - projection.source.offset, weight * y[at])
+        np.testing.assert_allclose(projection.apply_transposed(y), x)
+        np.testing.assert_array_equal(
+            projection.in_degree(), np.bincount(at, minlength=projection.target.size)
+        )
+
+
+def test_after_a_transposition_channels_are_last():
+    pool = keras.layers.MaxPooling2D(2, data_format="channels_first")
+    model = operation_model(lambda x: ops.transpose(pool(x), (0, 2, 3, 1)), (3, 4, 6))
+    graph = gg.from_keras(model)
+    _, before, after = graph.populations.values()
+    assert (before.channels_first, after.channels_first) == (True, False)
+
+
 def as_list(outputs):
     return outputs if isinstance(outputs, list) else [outputs]
 
