@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
+from math import prod, sqrt
 from typing import Any
 
 import numpy as np
 
 from gpugraph.axes import one_to_one, pairs
 from gpugraph.conversion import Conversion
-from gpugraph.layers.operation import OperationFunction, arguments_of, has_tensor, title
+from gpugraph.layers.einsum import Meeting, multiply
+from gpugraph.layers.operation import (
+    OperationFunction,
+    arguments_of,
+    has_tensor,
+    tensors_of,
+    title,
+)
+from gpugraph.layers.scores import softmax
 from gpugraph.layers.weights import array
 from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts
@@ -123,6 +131,33 @@ def meeting(call: Conversion) -> Tensor:
         raise call.unsupported("without an axis it joins the samples of the batch")
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     return call.activated(call.source, Activation(title(call), OperationFunction(call.call), axes))
+
+
+@converts("ops.DotProductAttention")
+def dot_product_attention(call: Conversion) -> Tensor:
+    """``scores`` of query and key (softmax), means of the values by them: all `dynamic`."""
+    arguments, options = arguments_of(call), call.layer
+    for name in ("bias", "mask"):
+        if arguments[name] is not None:
+            raise call.unsupported(f"it is called with a {name}")
+    if options.attn_logits_soft_cap is not None:
+        raise call.unsupported("it has an attn_logits_soft_cap")
+    tensors = tensors_of(call)
+    query, key, value = (tensors[arguments[name]] for name in ("query", "key", "value"))
+    scale = arguments["scale"]
+    factor = 1 / sqrt(query.shape[-1]) if scale is None else float(array(scale))
+    met = None
+    if options.is_causal:
+        met = Meeting("ts", np.tri(query.shape[0], key.shape[0], dtype=bool))
+
+    def make(part: str, activation: Activation) -> Tensor:
+        operands = [(query, "thd"), (key, "shd")]
+        return multiply(
+            call, part, operands, "hts", factor=factor, activation=activation, meeting=met
+        )
+
+    scores = softmax(call, "hts", make, met)
+    return multiply(call, None, [(scores, "hts"), (value, "shv")], "thv", meeting=met)
 
 
 @converts("ops.Glu")

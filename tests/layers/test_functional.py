@@ -28,6 +28,12 @@ ROWS = {
     ),
     "ops.Conv": (lambda x: ops.conv(x, weights(3, 2, 4, 2)), IMAGE),
     "ops.DepthwiseConv": (lambda x: ops.depthwise_conv(x, weights(3, 2, 4, 2)), IMAGE),
+    "ops.DotProductAttention": (
+        lambda xs: ops.dot_product_attention(*xs),
+        (4, 2, 3),
+        (5, 2, 3),
+        (5, 2, 6),
+    ),
     "ops.Glu": (lambda x: ops.glu(x, axis=-1), IMAGE),
     "ops.LayerNorm": (lambda x: ops.layer_normalization(x, weights(4), weights(4)), IMAGE),
     "ops.LogSoftmax": (lambda x: ops.log_softmax(x, axis=2), IMAGE),
@@ -117,6 +123,40 @@ def test_the_halves_of_a_gated_linear_unit_meet():
 )
 def test_what_joins_samples_is_refused(function, why):
     assert_refused(function, (2, 4), why=why)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("scale", [None, 0.5])
+def test_queries_reach_the_means_of_the_values_that_they_see(is_causal, scale):
+    def function(query, key, value):
+        return ops.dot_product_attention(query, key, value, is_causal=is_causal, scale=scale)
+
+    graph = assert_computes(function, (4, 2, 3), (4, 2, 3), (4, 2, 3))
+    *_, scores, means = graph.populations.values()
+    matrix = reached(graph)[scores.slice, means.slice].reshape(2, 4, 4, 4, 2, 3)
+    for t in range(4):
+        for s in range(4):
+            for head in range(2):
+                sees = np.zeros((4, 2), bool)
+                sees[t, head] = s <= t or not is_causal
+                np.testing.assert_array_equal(matrix[head, t, s].all(axis=-1), sees)
+                np.testing.assert_array_equal(matrix[head, t, s].any(axis=-1), sees)
+
+
+def test_a_tensor_may_attend_to_itself():
+    graph = assert_computes(lambda x: ops.dot_product_attention(x, x, x), (4, 2, 3))
+    assert graph.n_edges == 3 * (2 * 4 * 4 * 3) + 2 * 4 * 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"mask": np.ones((1, 2, 4, 4), bool)}, "called with a mask"),
+        ({"bias": np.ones((1, 2, 4, 4), np.float32)}, "called with a bias"),
+    ],
+)
+def test_options_of_attention_that_are_refused(options, why):
+    assert_refused(lambda x: ops.dot_product_attention(x, x, x, **options), (4, 2, 3), why=why)
 
 
 def test_a_shape_that_keras_notes_wrongly_is_refused():
