@@ -111,7 +111,8 @@ def project(
     if meeting is not None:
         # The later of two dimensions side by side is the one whose steps are the shorter.
         steps = (min((step[x] for x in met if x in step), default=0) for step in (src, dst))
-        axes.insert(0, meeting.axis(into, out).place(*steps))
+        # Last, so that what is summed is summed before it is sent along all the pairs.
+        axes.append(meeting.axis(into, out).place(*steps))
     call.project(source, target, axes, kernel, kind)
 
 
