@@ -228,7 +228,11 @@ def _noise(topology: Topology, seed: int) -> list[np.ndarray]:
 
 def _tolerance(topology: Topology) -> float:
     """What the least exact layer allows."""
-    dtypes = {getattr(call.layer, "compute_dtype", None) for call in topology}
+    dtypes = {
+        # ops.cast has a dtype of its own; other operations go by their inputs.
+        getattr(call.layer, "compute_dtype", getattr(call.layer, "dtype", None))
+        for call in topology
+    }
     return max([TOLERANCE, *(TOLERANCE_HALF[d] for d in dtypes if d in TOLERANCE_HALF)])
 
 

@@ -100,6 +100,13 @@ def test_what_is_sent_back_arrives_where_it_came_from(name):
         )
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_that_is_asked_for_is_tolerated(dtype):
+    graph = gg.from_keras(operation_model(lambda x: ops.relu(ops.cast(x, dtype)), (40, 30)))
+    assert graph.verify().passed
+    assert not graph.verify(tolerance=1e-6).passed
+
+
 def test_after_a_transposition_channels_are_last():
     pool = keras.layers.MaxPooling2D(2, data_format="channels_first")
     model = operation_model(lambda x: ops.transpose(pool(x), (0, 2, 3, 1)), (3, 4, 6))
