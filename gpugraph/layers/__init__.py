@@ -12,6 +12,7 @@ from gpugraph.layers import (  # noqa: F401
     dot,
     elementwise,
     embedding,
+    encoding,
     functional,
     identity,
     masking,

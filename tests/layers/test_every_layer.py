@@ -93,7 +93,7 @@ for _file in sorted(Path(__file__).parent.glob("test_*.py")):
 
 
 def model_of(function, *shapes):
-    inputs = [keras.Input(shape) for shape in shapes]
+    inputs = [s if isinstance(s, keras.KerasTensor) else keras.Input(s) for s in shapes]
     model = keras.Model(inputs, function(inputs[0] if len(inputs) == 1 else inputs))
     randomise(model)
     return model

@@ -1,0 +1,62 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import gpugraph as gg
+
+ROWS = {
+    "CategoryEncoding": (
+        layers.CategoryEncoding(3, output_mode="count"),
+        keras.Input((4,), dtype="int32"),
+    )
+}
+TOKENS = np.array([[0, 3, 3, 1], [2, 2, 2, 2], [4, 0, 1, 3]])
+
+
+def model_of(shape, **options):
+    tokens = keras.Input(shape, dtype="int32", name="tokens")
+    layer = layers.CategoryEncoding(5, name="places", **options)
+    return keras.Model(tokens, layer(tokens))
+
+
+@pytest.mark.parametrize("mode", ["one_hot", "multi_hot", "count"])
+@pytest.mark.parametrize("length", [1, 4])
+def test_encoding(length, mode):
+    model = model_of((length,), output_mode=mode)
+    graph = gg.from_keras(model)
+    tokens = TOKENS[:, :length]
+    np.testing.assert_array_equal(
+        graph.evaluate(tokens)["places"], model.predict(tokens, verbose=0)
+    )
+
+
+def test_every_token_may_stand_for_every_place():
+    graph = gg.from_keras(model_of((2, 2), output_mode="one_hot"))
+    assert {(src, dst) for src, dst, _ in graph.edge_tuples()} == {
+        (token, 4 + 5 * token + place) for token in range(4) for place in range(5)
+    }
+    assert [p.kind for p in graph.projections] == ["choice"]
+
+
+def test_counts_add_up_the_places_of_all_tokens():
+    graph = gg.from_keras(model_of((3,), output_mode="count"))
+    assert [*graph.populations] == ["tokens", "places/tokens", "places"]
+    choice, copy = graph.projections
+    src, dst, _ = copy.edges()
+    assert set(zip(src, dst, strict=True)) == {
+        (3 + 5 * token + place, 18 + place) for token in range(3) for place in range(5)
+    }
+    assert (choice.n_edges, copy.n_edges) == (15, 15)
+
+
+def test_an_encoding_of_several_dimensions_at_once_is_refused():
+    with pytest.raises(gg.UnsupportedLayerError, match=r"wrong dimension of an input \(2, 3\)"):
+        gg.from_keras(model_of((2, 3), output_mode="count"))
+
+
+def test_weighted_counts_are_refused():
+    tokens, weights = keras.Input((3,), dtype="int32"), keras.Input((3,))
+    counts = layers.CategoryEncoding(5, output_mode="count")(tokens, count_weights=weights)
+    with pytest.raises(gg.UnsupportedLayerError, match="called on 2 tensors instead of one"):
+        gg.from_keras(keras.Model([tokens, weights], counts))
