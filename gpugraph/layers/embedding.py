@@ -11,7 +11,7 @@ from gpugraph.axes import Axis, fan_in, fan_out, one_to_one
 from gpugraph.conversion import Conversion
 from gpugraph.errors import ShapeError
 from gpugraph.layers.weights import kernel
-from gpugraph.population import Tensor
+from gpugraph.population import LINEAR, Activation, Tensor
 from gpugraph.registry import converts
 
 
@@ -33,6 +33,34 @@ def embedding(call: Conversion) -> Tensor:
     ]
     call.project(tokens, target, rows, table)
     return target
+
+
+@converts("ReversibleEmbedding")
+def reversible_embedding(call: Conversion) -> Tensor:
+    """As Embedding; with ``reverse=True`` every feature to every token by the table (`weight`)."""
+    if not call.call.kwargs.get("reverse"):
+        return embedding(call)
+    layer, source = call.layer, call.source
+    table = kernel(call, "embeddings" if layer.tie_weights else "reverse_embeddings")
+    size, features = table.shape if layer.tie_weights else table.shape[::-1]
+    if source.shape[-1:] != (features,):
+        raise call.misfit(f"{features} features")
+    steps = (1, features) if layer.tie_weights else (size, 1)  # of the table, as it is stored
+    target = call.population(activation=_capped(layer.logit_soft_cap))
+    axes = [
+        *_positions(source.shape[:-1], source, target),
+        fan_in(features).place(src=1, tap=steps[0]),
+        fan_out(size).place(dst=1, tap=steps[1]),
+    ]
+    call.project(source, target, axes, table)
+    return target
+
+
+def _capped(cap: float | None) -> Activation:
+    """Return the activation that keeps logits between -cap and cap."""
+    if cap is None:
+        return LINEAR
+    return Activation(f"soft_cap({cap:g})", lambda x: np.tanh(x / cap) * cap)
 
 
 def _positions(shape: Sequence[int], source: Tensor, target: Tensor) -> list[Axis]:
@@ -69,7 +97,7 @@ class OneHot:
         inside = (tokens > -self.size - 1) & (tokens < self.size)
         if not inside.all():
             raise ShapeError(
-                f"Layer '{self.name}' (Embedding) knows {self.size} tokens, 0 to {self.size - 1}; "
+                f"Layer '{self.name}' knows {self.size} tokens, 0 to {self.size - 1}; "
                 f"its input holds {tokens[~inside][0]:g}. Pass tokens of its vocabulary."
             )
         rows = np.zeros((*tokens.shape, self.size), tokens.dtype)

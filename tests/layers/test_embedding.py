@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 import gpugraph as gg
-from tests.jacobian import single
+from tests.jacobian import adjacency, keras_map, randomise, single
 
 ROWS = {
     "Embedding": (layers.Embedding(4, 3), (5,)),
     "Masking": (layers.Masking(), (4, 3)),
+    "ReversibleEmbedding": (layers.ReversibleEmbedding(4, 3), (5,)),
 }
 
 
@@ -75,7 +76,7 @@ def test_tokens_of_any_type(dtype):
 @pytest.mark.parametrize("token", [4, -5, np.nan])
 def test_tokens_beyond_the_vocabulary_are_refused(token):
     _, graph = embedded(layers.Embedding(4, 3, name="words"), (2,))
-    with pytest.raises(gg.ShapeError, match=f"'words' .* knows 4 tokens, 0 to 3; .* holds {token}"):
+    with pytest.raises(gg.ShapeError, match=rf"'words' knows 4 tokens, 0 to 3; .* holds {token}"):
         graph.evaluate(np.array([[0, token]]))
 
 
@@ -126,4 +127,31 @@ def test_masking_by_zero_makes_no_nodes():
 def test_masking_by_another_value_is_refused(value):
     model = single(layers.Masking(value), (3, 2))
     with pytest.raises(gg.UnsupportedLayerError, match=f"depends on their being {value}"):
+        gg.from_keras(model)
+
+
+@pytest.mark.parametrize("tie_weights", [True, False])
+@pytest.mark.parametrize("cap", [None, 0.5])
+def test_a_table_read_backwards(tie_weights, cap):
+    layer = layers.ReversibleEmbedding(
+        7, 3, tie_weights=tie_weights, logit_soft_cap=cap, name="words"
+    )
+    tokens = keras.Input((4,), dtype="int32")
+    model = keras.Model(tokens, layer(layers.Dense(3)(layer(tokens)), reverse=True))
+    randomise(model)
+    graph = gg.from_keras(model)
+    assert graph.verify(np.array([[6, 0, 3, 3]])).passed
+    _, forwards, _, backwards = graph.projections
+    assert (backwards.kernel is forwards.kernel) == tie_weights
+    source, target = backwards.source, backwards.target
+    matrix, _ = keras_map(lambda x: ops.convert_to_numpy(layer(x, reverse=True)), source.shape)
+    if cap is None:
+        edges = adjacency(graph)[source.slice, target.slice]
+        np.testing.assert_allclose(edges, matrix, atol=1e-6)
+
+
+def test_features_that_do_not_fit_the_table_are_refused():
+    features = keras.Input((2, 4))
+    model = keras.Model(features, layers.ReversibleEmbedding(7, 3)(features, reverse=True))
+    with pytest.raises(gg.ShapeError, match="was built for 3 features"):
         gg.from_keras(model)
