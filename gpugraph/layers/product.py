@@ -86,6 +86,19 @@ def distances(call: Conversion) -> Tensor:
     return _product(call, labelled, lead + "ij")
 
 
+@converts("ops.RGBToGrayscale")
+def grayscale(call: Conversion) -> Tensor:
+    """Every colour of a pixel, with its share of the luminance (`weight`)."""
+    if len(call.source.shape) != 3:
+        raise call.unsupported("it takes a single image, whose rows would be the batch")
+    is_first = call.layer.data_format == "channels_first"
+    n = call.source.shape[0 if is_first else -1]
+    colours = np.eye(n, dtype=np.float32).reshape((n, n, 1, 1) if is_first else (n, 1, 1, n))
+    luminances = OperationFunction(call.call)(colours).reshape(n, 1)
+    into, out = ("bcyx", "bgyx") if is_first else ("byxc", "byxg")
+    return _product(call, [(call.call.inputs[0], into), (luminances, "cg")], out)
+
+
 @converts("ops.Trace")
 def trace(call: Conversion) -> Tensor:
     """Every value on the diagonal, weight 1 (`copy`)."""

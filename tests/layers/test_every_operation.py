@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -140,3 +141,36 @@ def test_random_models_of_operations(data):
         else:
             tensors.append(data.draw(st.sampled_from(BINARY))(data.draw(pick), data.draw(pick)))
     assert gg.from_keras(keras.Model(inputs, tensors[-1])).verify().passed
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+START, END = (
+    "<!-- operations: written by tests/layers/test_every_operation.py -->\n",
+    "<!-- end of operations -->",
+)
+
+
+def table_of_refused():
+    """Return the table of refused operations, one row per reason."""
+    by_reason = {}
+    for name, why in REFUSED_OPERATIONS.items():
+        by_reason.setdefault(why, []).append(name.removeprefix("ops."))
+    rows = [f"| {', '.join(names)} | {why} |" for why, names in by_reason.items()]
+    return "\n".join(["| operations | refused, since |", "|---|---|", *rows]) + "\n"
+
+
+def test_the_page_of_refused_operations_is_complete():
+    text = PAGE.read_text()
+    written = text[text.index(START) + len(START) : text.index(END)]
+    assert written == table_of_refused(), "run: python -m tests.layers.test_every_operation"
+
+
+def main():
+    """Write the table into the page."""
+    text = PAGE.read_text()
+    before, after = text[: text.index(START) + len(START)], text[text.index(END) :]
+    PAGE.write_text(before + table_of_refused() + after)
+
+
+if __name__ == "__main__":
+    main()
