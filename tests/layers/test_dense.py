@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import gpugraph as gg
-from tests.jacobian import assert_forward, assert_linear, single
+from tests.jacobian import adjacency, assert_forward, assert_linear, single
 
 
 @given(
@@ -59,7 +59,15 @@ def test_einsum_dense(equation, shape, output_shape, bias_axes):
     ],
 )
 def test_einsum_dense_along_diagonals(equation, shape, output_shape):
-    assert_linear(layers.EinsumDense(equation, output_shape), shape)
+    graph = assert_linear(layers.EinsumDense(equation, output_shape), shape)
+    matrix = adjacency(graph)
+    for view, expected in (("weight", matrix), ("magnitude", abs(matrix))):
+        operator = graph.as_linear_operator(view, device="cpu")
+        x = np.random.default_rng(0).standard_normal(graph.n_nodes)
+        np.testing.assert_allclose(operator @ x, x @ expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(operator.rmatvec(x), expected @ x, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(graph.in_degree(), (matrix != 0).sum(0))
+    np.testing.assert_allclose(graph.out_strength(), matrix.sum(1), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
