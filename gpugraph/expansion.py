@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
@@ -101,7 +102,7 @@ class Expansion:
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
     ) -> list[TensorRef]:
         layer = node.operation
-        if _trains_by_default(layer):
+        if _trains_by_default(type(layer).call):
             kwargs = {key: value for key, value in kwargs.items() if key != "training"}
         specs = self._output_specs(node, name, args, kwargs, refs)
         implied = self._implied_masks(layer, args, kwargs)
@@ -226,12 +227,13 @@ def _notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
     return isinstance(operation, keras.layers.MultiHeadAttention) and gives_scores
 
 
-def _trains_by_default(layer: Any) -> bool:
-    """Whether Keras notes training=True at a layer's calls, whoever said so: augmentation's.
+@cache
+def _trains_by_default(call: Callable[..., Any]) -> bool:
+    """Whether Keras notes training=True at all calls of layers with this ``call``: augmentation's.
 
     ``model.predict`` goes by what it is asked for, inference.
     """
-    parameters = inspect.signature(type(layer).call).parameters
+    parameters = inspect.signature(call).parameters
     return "training" in parameters and parameters["training"].default is True
 
 
