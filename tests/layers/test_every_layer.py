@@ -11,6 +11,7 @@ from keras import layers, ops
 import gpugraph as gg
 from gpugraph import registry
 from tests.jacobian import randomise
+from tests.layers.dependence import dependence, is_affine, jacobians, reach
 
 ROWS: dict[str, tuple] = {
     "Activation": (layers.Activation("tanh"), (2, 3)),
@@ -104,6 +105,25 @@ def test_graph_computes_what_the_layer_computes(name):
     graph = gg.from_keras(model_of(*ROWS[name]))
     assert name.removeprefix("ops.") in {call.layer_class for call in graph.topology}
     assert graph.verify().passed
+
+
+# Their arguments name the batch's size.
+OF_ONE_SAMPLE = ("ops.BroadcastTo", "ops.Rearrange")
+
+
+# Keras takes 20 seconds for each of them; their edges are made as those of ops.Median.
+SLOW = ("ops.Nanmedian", "ops.Nanpercentile", "ops.Nanquantile")
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in SLOW])
+def test_edges_are_the_jacobian_or_lead_wherever_an_input_matters(name):
+    model = model_of(*ROWS[name])
+    graph = gg.from_keras(model, couplings=True)
+    if is_affine(graph):
+        expected, got = jacobians(model, graph, one_by_one=name in OF_ONE_SAMPLE)
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+    else:
+        assert not (dependence(model) & ~reach(graph)).any()
 
 
 def test_every_converter_has_a_row():
