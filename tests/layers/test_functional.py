@@ -32,7 +32,7 @@ ROWS = {
         lambda xs: ops.dot_product_attention(*xs),
         (4, 2, 3),
         (5, 2, 3),
-        (5, 2, 6),
+        (5, 2, 3),
     ),
     "ops.Glu": (lambda x: ops.glu(x, axis=-1), IMAGE),
     "ops.LayerNorm": (lambda x: ops.layer_normalization(x, weights(4), weights(4)), IMAGE),
