@@ -217,14 +217,16 @@ def _notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
     """Whether only what a call gives has the right shape, not what Keras notes of it.
 
     EinsumDense notes None where its output_shape says so, and what an ellipsis stands for in
-    reverse; attention notes as many keys as queries.
+    reverse; attention notes as many keys as queries, and dot_product_attention as many channels
+    of values as of queries.
     """
     import keras
 
     if isinstance(operation, keras.layers.EinsumDense):
         return operation.quantization_mode is None
-    gives_scores = bool(kwargs.get("return_attention_scores"))
-    return isinstance(operation, keras.layers.MultiHeadAttention) and gives_scores
+    if isinstance(operation, keras.layers.MultiHeadAttention):
+        return bool(kwargs.get("return_attention_scores"))
+    return type(operation).__name__ == "DotProductAttention"
 
 
 @cache
