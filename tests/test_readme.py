@@ -6,25 +6,35 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import gpugraph as gg
 
-README = Path(__file__).parent.parent / "README.md"
-START, END = "<!-- layers: written by tests/test_readme.py -->\n", "<!-- end of layers -->"
+HERE = Path(__file__).parent.parent
+PAGES = {HERE / "README.md": "layers", HERE / "docs" / "operations.md": "converted operations"}
+README = HERE / "README.md"
 
 
-def layer_table():
-    """Return the table of layers as the registry has it."""
+def marks(what):
+    """Return what stands around a table that is written here."""
+    return f"<!-- {what}: written by tests/test_readme.py -->\n", f"<!-- end of {what} -->"
+
+
+def table(what):
+    """Return the table of layers, or of operations, as the registry has it."""
     by_text = {}
     for name, text in gg.supported_layers().items():
-        by_text.setdefault(text.replace("``", "`"), []).append(name)
+        if name.startswith("ops.") == (what != "layers"):
+            by_text.setdefault(text.replace("``", "`"), []).append(name.removeprefix("ops."))
     rows = [f"| {', '.join(names)} | {text} |" for text, names in by_text.items()]
-    return "\n".join(["| layers | what they become |", "|---|---|", *rows]) + "\n"
+    return "\n".join([f"| {what} | what they become |", "|---|---|", *rows]) + "\n"
 
 
-def test_the_table_of_layers_is_the_registrys():
-    text = README.read_text()
-    written = text[text.index(START) + len(START) : text.index(END)]
-    assert written == layer_table(), "run: python -m tests.test_readme"
+@pytest.mark.parametrize(("page", "what"), PAGES.items())
+def test_tables_are_the_registrys(page, what):
+    text, (start, end) = page.read_text(), marks(what)
+    written = text[text.index(start) + len(start) : text.index(end)]
+    assert written == table(what), "run: python -m tests.test_readme"
 
 
 def test_the_quick_start_runs(tmp_path):
@@ -51,10 +61,11 @@ def test_the_quick_start_runs(tmp_path):
 
 
 def main():
-    """Write the table into the README."""
-    text = README.read_text()
-    before, after = text[: text.index(START) + len(START)], text[text.index(END) :]
-    README.write_text(before + layer_table() + after)
+    """Write the tables into their pages."""
+    for page, what in PAGES.items():
+        text, (start, end) = page.read_text(), marks(what)
+        before, after = text[: text.index(start) + len(start)], text[text.index(end) :]
+        page.write_text(before + table(what) + after)
 
 
 if __name__ == "__main__":
