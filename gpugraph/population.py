@@ -99,7 +99,7 @@ class Population:
     reduce: Reduce = "sum"
     channels_first: bool = False
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
-    dynamics: Dynamics | None = None
+    dynamics: Dynamics | None = field(default=None, repr=False)
     members: np.ndarray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
