@@ -79,7 +79,7 @@ def to_fully_convolutional(model: Any) -> Any:
     Notes
     -----
     With TensorFlow, the new model's weights stay the old one's memory until either is trained;
-    with jax all but the kernels of what was Dense; with torch they are copied.
+    with jax and torch they are copied.
 
     References
     ----------
@@ -442,7 +442,7 @@ class Copy:
                 )
             pairs = list(zip(old.weights, new.weights, strict=True))
             for value, variable in pairs[1:] if of_kernel else pairs:
-                variable.assign(keras.ops.reshape(_tensor(value), variable.shape))
+                variable.assign(_reshaped(value, variable.shape))
             if hasattr(new, "finalize_state"):
                 new.finalize_state()
 
@@ -512,23 +512,27 @@ def _bound_to_size(layer: Any, error: Exception) -> UnsupportedLayerError:
     )
 
 
-def _tensor(variable: Any) -> Any:
-    """Return what a variable holds now."""
-    import keras
-
-    return keras.ops.stop_gradient(keras.ops.convert_to_tensor(variable))
-
-
 def _as_convolution(layer: Any, index: np.ndarray) -> Any:
-    """Return a Dense kernel as that of a convolution, in the same memory where it can be."""
+    """Return a Dense kernel as that of a convolution."""
     import keras
 
-    kernel = _tensor(layer.kernel)
-    if not np.array_equal(index.reshape(-1), np.arange(index.size)):
-        return keras.ops.take(kernel, index, axis=0)
-    if keras.config.backend() == "torch":  # which trains in place
-        kernel = keras.ops.copy(kernel)
-    return keras.ops.reshape(kernel, (*index.shape, layer.units))
+    shape = (*index.shape, layer.units)
+    if np.array_equal(index.reshape(-1), np.arange(index.size)):
+        return _reshaped(layer.kernel, shape)
+    return keras.ops.take(keras.ops.convert_to_tensor(layer.kernel), index, axis=0)
+
+
+def _reshaped(variable: Any, shape: Sequence[int]) -> Any:
+    """Return what a variable holds now, in another shape, for another variable to hold.
+
+    In the same memory with TensorFlow, which never writes where two variables look; torch trains
+    in place, and jax gives arrays away as it trains.
+    """
+    import keras
+
+    value = keras.ops.stop_gradient(keras.ops.convert_to_tensor(variable))
+    value = keras.ops.reshape(value, shape)
+    return value if keras.config.backend() == "tensorflow" else keras.ops.copy(value)
 
 
 def _check_growth(plan: Plan, copy: Any) -> None:
