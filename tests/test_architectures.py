@@ -36,6 +36,8 @@ FAMILIES = [
     "Xception",
 ]
 SMALLEST = {"InceptionResNetV2": 75, "InceptionV3": 75, "Xception": 71}
+# Its gates, block upon block, amplify rounding a billion times where values grow with depth.
+CHAOTIC = ["EfficientNetV2M"]
 
 
 def build(name):
@@ -45,6 +47,14 @@ def build(name):
     size = SMALLEST.get(name, 32)
     application = getattr(keras.applications, name)
     return models.randomise(application(weights=None, input_shape=(size, size, 3), classes=10))
+
+
+def calm(model):
+    """Let normalisations divide by more, so that values stay small."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_variance.assign(4 * layer.moving_variance)
+    return model
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -72,7 +82,8 @@ def double():
 @pytest.mark.usefixtures("double")
 @pytest.mark.parametrize("name", ALL)
 def test_the_graph_is_the_model_to_the_last_digits(name):
-    graph = gg.from_keras(build(name))
+    model = build(name)
+    graph = gg.from_keras(calm(model) if name in CHAOTIC else model)
     (image,) = graph.topology.inputs
     x = np.random.default_rng(0).standard_normal((1, *graph.populations[image].shape))
     report = graph.verify(x, tolerance=1e-10)
