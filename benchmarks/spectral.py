@@ -18,9 +18,7 @@ MEASURES: dict[str, Callable[[gg.NeuronGraph], object]] = {
 
 def run() -> Figures:
     """Find the gap and the best cut in two of each large architecture, at full size."""
-    figures: Figures = {
-        "what": "spectral measures at 224 x 224, in seconds"
-    }
+    figures: Figures = {"what": "spectral measures at 224 x 224, in seconds"}
     for name in ARCHITECTURES:
         graph = gg.from_keras(getattr(keras.applications, name)(weights=None))
         figures[name] = {"nodes": graph.n_nodes, "edges": graph.n_edges}
