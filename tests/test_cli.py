@@ -14,7 +14,11 @@ from typer.testing import CliRunner
 
 import gpugraph as gg
 from gpugraph import terminal
-from gpugraph.cli import EXIT_CODES, FAILED, TABLE_ENDINGS, WRITERS, app, parse_input_shapes
+from gpugraph.cli import app
+from gpugraph.cli.app import EXIT_CODES, FAILED
+from gpugraph.cli.convert import WRITERS
+from gpugraph.cli.loading import parse_input_shapes
+from gpugraph.cli.output import TABLE_ENDINGS
 from gpugraph.measures import MEASURES
 
 EDGES = 4 * 4 * 9 * 2 + 4 * 4 * 2 * 3
