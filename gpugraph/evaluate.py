@@ -213,12 +213,13 @@ def verify(
 
 
 def _noise(topology: Topology, seed: int) -> list[np.ndarray]:
-    """One sample per input."""
+    """One sample per input, or as many as the model names."""
     rng = np.random.default_rng(seed)
     samples = []
     for name in topology.inputs:
         call = topology[name]
-        shape = (1, *call.output_shapes[0])
+        # Some models name the size of their batch.
+        shape = (call.layer.batch_shape[0] or 1, *call.output_shapes[0])
         is_float = "float" in str(call.layer.dtype)
         samples.append(
             rng.standard_normal(shape, np.float32) if is_float else rng.integers(0, 2, shape)

@@ -298,6 +298,11 @@ def test_verify_takes_a_tolerance():
     assert verify(graph, tolerance=0.5).tolerance == 0.5
 
 
+def test_verify_of_a_model_that_names_its_batch():
+    x = keras.Input(batch_shape=(3, 4))
+    assert gg.from_keras(keras.Model(x, layers.Dense(2)(x))).verify().passed
+
+
 class Doubled(layers.Layer):
     def call(self, x):
         return 2 * x
