@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import gpugraph as gg
 from gpugraph import model_weights
-from gpugraph.cli import EXIT_CODES, app
+from gpugraph.cli import app
+from gpugraph.cli.app import EXIT_CODES
 from tests import models
 from tests.jacobian import randomise
 

@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 import gpugraph as gg
 from gpugraph import plot
-from gpugraph.cli import EXIT_CODES, FIGURE_ENDINGS, app
+from gpugraph.cli import app
+from gpugraph.cli.app import EXIT_CODES
+from gpugraph.cli.plot import FIGURE_ENDINGS
 from tests import models
 from tests.jacobian import randomise
 

@@ -10,7 +10,8 @@ from keras import layers
 from typer.testing import CliRunner
 
 import gpugraph as gg
-from gpugraph.cli import app, parse_input_shapes
+from gpugraph.cli import app
+from gpugraph.cli.loading import parse_input_shapes
 from gpugraph.errors import GpugraphError
 from gpugraph.export.keras_file import write_keras
 from gpugraph.resize import minimal_shapes

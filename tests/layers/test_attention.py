@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import gpugraph as gg
+from gpugraph import registry
 from tests.jacobian import adjacency, keras_map, output_of, randomise
 
 
@@ -470,7 +471,7 @@ def test_no_list_of_edges_is_made():
     assert graph.n_edges > 100 * longest
 
 
-def test_a_layer_that_wraps_attention():
+def test_a_layer_that_wraps_attention(monkeypatch):
     @keras.saving.register_keras_serializable("test_attention")
     class Block(layers.Layer):
         def __init__(self, **kwargs):
@@ -483,14 +484,15 @@ def test_a_layer_that_wraps_attention():
         def call(self, x):
             return self.inner(x, x, use_causal_mask=True)
 
-    if "Block" not in gg.supported_layers():
+    gg.supported_layers()
+    monkeypatch.setattr(registry, "_CONVERTERS", dict(registry._CONVERTERS))
 
-        @gg.converts("Block")
-        def block(call):
-            sources = [call.source, call.source]
-            return call.convert(
-                call.layer.inner, None, sources, [call.output_shape], use_causal_mask=True
-            )
+    @gg.converts("Block")
+    def block(call):
+        sources = [call.source, call.source]
+        return call.convert(
+            call.layer.inner, None, sources, [call.output_shape], use_causal_mask=True
+        )
 
     x = keras.Input((3, 4))
     assert gg.from_keras(keras.Model(x, Block()(x))).verify().passed

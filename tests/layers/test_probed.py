@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import gpugraph as gg
 from gpugraph import probe
-from gpugraph.cli import EXIT_CODES, app
+from gpugraph.cli import app
+from gpugraph.cli.app import EXIT_CODES
 from tests.jacobian import assert_evaluates, graph_map, keras_map
 
 numpy_of = ops.convert_to_numpy
