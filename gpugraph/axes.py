@@ -109,6 +109,12 @@ class Axis:
         return self.tap_stride != 0
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether each position stands for one tap, with no other factor of the weight."""
+        kinds = ("fan_in", "fan_out", "one_to_one")
+        return self.is_tapped and self.gain is None and self.kind in kinds
+
+    @cached_property
     def transposed(self) -> Axis:
         """The axis with every pair turned round."""
         order = np.lexsort((self.src, self.dst))
@@ -173,6 +179,11 @@ class Axis:
             n_tap=len(range(tap.start, tap.stop, step)),
         )
         return Part(target, tap, axis)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """Number of pairs into each target; int64, shape ``(n_dst,)``."""
+        return np.bincount(self.dst, minlength=self.n_dst)
 
     @cached_property
     def tap_counts(self) -> np.ndarray:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 Part = TypeVar("Part")
 
 
+@cache
 def n_cores() -> int:
-    """Number of cores that this process may use."""
+    """Number of cores that this process may use, as it starts."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on every system
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -243,7 +243,7 @@ def _n_taps(axis: Axis) -> int:
 
 def _to_one(axis: Axis) -> Axis:
     """Return an axis whose pairs all lead to one target."""
-    if axis.is_tapped and axis.gain is None and axis.kind in ("fan_in", "fan_out", "one_to_one"):
+    if axis.is_plain:
         return fan_in(axis.n_tap).place(0, 0, axis.tap_stride)
     return replace(axis, kind="window", dst=0 * axis.dst, n_dst=1, src_stride=0, dst_stride=0)
 
