@@ -41,6 +41,8 @@ class Draft:
         joined by edges (`dynamic`).
     probe : bool
         Whether layers without a converter are probed.
+    channels_first_inputs : set of str
+        The model's inputs whose channel is their first dimension.
     populations : dict of str to Population
     projections : list of Projection
     n_nodes : int
@@ -52,6 +54,7 @@ class Draft:
     allow_nonfinite: bool = False
     couplings: bool = False
     probe: bool = False
+    channels_first_inputs: frozenset[str] = frozenset()
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
     n_nodes: int = 0

@@ -10,7 +10,7 @@ from gpugraph.input_shape import InputShape
 from gpugraph.layer_call import TensorRef
 from gpugraph.models import load_model
 from gpugraph.population import Tensor
-from gpugraph.topology import topology
+from gpugraph.topology import Topology, topology
 
 
 def from_keras(
@@ -69,7 +69,12 @@ def from_keras(
     """
     model = load_model(model, input_shape)
     calls = topology(model, input_shape)
-    draft = Draft(allow_nonfinite=allow_nonfinite, couplings=couplings, probe=probe)
+    draft = Draft(
+        allow_nonfinite=allow_nonfinite,
+        couplings=couplings,
+        probe=probe,
+        channels_first_inputs=_channels_first_inputs(calls),
+    )
     tensors: dict[TensorRef, Tensor] = {}
     for call in calls:
         sources = tuple(tensors[ref] for ref in call.inputs)
@@ -83,3 +88,12 @@ def from_keras(
         couplings=couplings,
         topology=calls,
     )
+
+
+def _channels_first_inputs(calls: Topology) -> frozenset[str]:
+    """Return the inputs whose channels come first, as the layers behind them have it."""
+    from gpugraph.positions import layouts
+
+    found = layouts(calls.calls)  # of tensors that have positions
+    first = {ref.call for ref, layout in found.items() if layout.channels_first}
+    return frozenset(first.intersection(calls.inputs))

@@ -49,7 +49,7 @@ def quotient(graph: NeuronGraph, by: Granularity, norm: Norm | None) -> NeuronGr
     channels = {}
     offset = 0
     for name, population in graph.populations.items():
-        first = _is_channels_first(graph, population)
+        first = population.channels_first
         channels[name] = Channels.of(population.shape, by, first=first)
         shape = () if by == "layer" else (channels[name].n,)
         merged[name] = _merged(population, shape, offset, first=first)
@@ -91,15 +91,6 @@ def _check_whole(graph: NeuronGraph) -> None:
     for p in graph.projections:
         if p.is_listed:
             raise SelectionError(f"The edges from '{p.source.name}' to '{p.target.name}' {advice}")
-
-
-def _is_channels_first(graph: NeuronGraph, population: Population) -> bool:
-    """Whether the channel is the first dimension; inputs have it where their readers say so."""
-    if graph.projections_into[population.name]:
-        return population.channels_first
-    readers = [p.target for p in graph.projections_from[population.name]]
-    alike = [p.channels_first for p in readers if len(p.shape) == len(population.shape)]
-    return population.channels_first or (bool(alike) and all(alike))
 
 
 def _merged(

@@ -188,3 +188,17 @@ def test_what_a_converter_must_not_give(monkeypatch, converter, error, message):
     x = keras.Input((4,))
     with pytest.raises(error, match=message):
         gg.from_keras(keras.Model(x, Odd(name="odd")(x)))
+
+
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+def test_inputs_are_laid_out_as_the_layers_behind_them(data_format):
+    image, vector = keras.Input((4, 4, 4), name="image"), keras.Input((3,), name="vector")
+    x = layers.BatchNormalization(axis=1, name="norm")(image)
+    x = layers.Conv2D(2, 3, data_format=data_format, name="conv")(x)
+    x = layers.Concatenate()([layers.Flatten()(x), vector])
+    graph = gg.from_keras(keras.Model([image, vector], x))
+    first = data_format == "channels_first"
+    for name in ("image", "norm", "conv"):
+        assert graph.populations[name].channels_first is first
+    assert graph.populations["image"].axis_names[0 if first else -1] == "channel"
+    assert not graph.populations["vector"].channels_first

@@ -43,12 +43,7 @@ def channel_of(graph, population, flat, by):
     if by == "layer" or not population.shape:
         return 0
     index = np.unravel_index(flat, population.shape)
-    first = population.channels_first
-    if not any(p.target is population for p in graph.projections):  # an input has no format
-        readers = [p.target for p in graph.projections if p.source is population]
-        formats = {p.channels_first for p in readers if len(p.shape) == len(index)}
-        first = first or formats == {True}
-    return int(index[0] if first else index[-1])
+    return int(index[0] if population.channels_first else index[-1])
 
 
 def taps_by_loops(graph, projection, by):

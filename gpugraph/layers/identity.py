@@ -10,7 +10,7 @@ from gpugraph.registry import converts
 @converts("InputLayer")
 def input_layer(call: Conversion) -> Tensor:
     """The nodes that everything starts from; inside a nested model: no nodes."""
-    return call.population()
+    return call.population(channels_first=call.call.name in call.draft.channels_first_inputs)
 
 
 @converts(
