@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gpugraph.arrays import blocks
-from gpugraph.errors import MissingDependencyError, ModelError
+from gpugraph.errors import ModelError
 from gpugraph.kernel_axes import axis_names
 from gpugraph.models import load_model
 from gpugraph.text_table import text_table
@@ -223,13 +223,9 @@ class WeightsTable:
         MissingDependencyError
             If pandas is not installed.
         """
-        try:
-            import pandas  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                "to_pandas needs pandas: pip install pandas, or use to_arrow()."
-            ) from error
-        return self.to_arrow().to_pandas()
+        from gpugraph.export.data_frame import data_frame
+
+        return data_frame(self.to_arrow())
 
 
 def weights_table(model: Any) -> WeightsTable:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from gpugraph.arrays import Array, namespace_of
-from gpugraph.errors import MissingDependencyError, RangeError, SelectionError, ShapeError
+from gpugraph.errors import RangeError, SelectionError, ShapeError
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -212,13 +212,9 @@ class NodeValues(Mapping[int, float]):
         MissingDependencyError
             If pandas is not installed.
         """
-        try:
-            import pandas  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                "to_pandas needs pandas: pip install pandas, or use to_arrow()."
-            ) from error
-        return self.to_arrow().to_pandas().set_index("id")
+        from gpugraph.export.data_frame import data_frame
+
+        return data_frame(self.to_arrow()).set_index("id")
 
     def write_parquet(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the table of `to_arrow` as one Parquet file, in bounded memory.

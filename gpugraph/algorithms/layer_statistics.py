@@ -11,7 +11,6 @@ import numpy as np
 
 from gpugraph.arrays import blocks
 from gpugraph.axes import Axis
-from gpugraph.errors import MissingDependencyError
 from gpugraph.text_table import text_table
 from gpugraph.views import BLOCK_WEIGHTS
 
@@ -145,13 +144,9 @@ class LayerStatistics:
         MissingDependencyError
             If pandas is not installed.
         """
-        try:
-            import pandas  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                "to_pandas needs pandas: pip install pandas, or use to_arrow()."
-            ) from error
-        return self.to_arrow().to_pandas()
+        from gpugraph.export.data_frame import data_frame
+
+        return data_frame(self.to_arrow())
 
 
 def _is_nonfinite(value: object) -> bool:
