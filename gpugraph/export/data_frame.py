@@ -20,8 +20,9 @@ def data_frame(table: pa.Table) -> pd.DataFrame:
         If pandas is not installed.
     """
     try:
-        return table.to_pandas()
+        import pandas  # noqa: F401  (pyarrow's own error would not say what to do)
     except ImportError as error:
         raise MissingDependencyError(
             "to_pandas needs pandas: pip install pandas, or use to_arrow()."
         ) from error
+    return table.to_pandas()
