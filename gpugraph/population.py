@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Literal
@@ -32,7 +32,7 @@ class Activation:
     """
 
     name: str
-    function: Callable[[np.ndarray], np.ndarray] | None = None
+    function: Callable[[np.ndarray], np.ndarray] | None = field(default=None, repr=False)
     axes: tuple[int, ...] = ()
 
 
@@ -94,13 +94,13 @@ class Population:
     offset: int
     layer: str
     depth: int = 0
-    bias: np.ndarray | None = None
+    bias: np.ndarray | None = field(default=None, repr=False)
     activation: Activation = LINEAR
     reduce: Reduce = "sum"
     channels_first: bool = False
-    attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
     dynamics: Dynamics | None = field(default=None, repr=False)
-    members: np.ndarray | None = None
+    members: np.ndarray | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave what Keras computes behind: a copy computes nothing by itself.
@@ -157,9 +157,9 @@ class Population:
 
     def node_id(self, index: int | Sequence[int]) -> int:
         """Return the id of the node at an index into ``shape``; negative: from the end."""
-        index = (index,) if isinstance(index, (int, np.integer)) else tuple(index)
+        index = tuple(index) if isinstance(index, Iterable) else (index,)
         if len(index) != len(self.shape) or not all(
-            -n <= i < n for i, n in zip(index, self.shape, strict=True)
+            hasattr(i, "__index__") and -n <= i < n for i, n in zip(index, self.shape, strict=True)
         ):
             raise SelectionError(
                 f"Population '{self.name}' has shape {self.shape}: no node at index {index}."

@@ -66,6 +66,10 @@ class Projection:
             axes = tuple(replace(a, kind="window") if a.kind == "listed" else a for a in self.axes)
             object.__setattr__(self, "axes", axes)
 
+    def __repr__(self) -> str:
+        ends = f"{self.source.name!r} -> {self.target.name!r}"
+        return f"Projection({ends}: {self.n_edges:,} edges of kind {self.kind!r})"
+
     @property
     def n_edges(self) -> int:
         """Number of edges."""

@@ -38,6 +38,20 @@ def test_an_index_out_of_range_is_refused(index):
         population().node_id(index)
 
 
+@pytest.mark.parametrize("index", [None, "ab", (0.5, 0), (0, "1"), (None, 0)])
+def test_an_index_that_is_no_number_is_refused(index):
+    with pytest.raises(gg.SelectionError, match=r"'p' has shape \(2, 3\): no node at index \("):
+        population().node_id(index)
+
+
+def test_repr_holds_no_arrays():
+    p = population((5,), bias=np.zeros(5), attributes={"alpha": np.ones(5)}, members=np.arange(5))
+    assert repr(p) == (
+        "Population(name='p', shape=(5,), offset=10, layer='Made', depth=0, "
+        "activation=Activation(name='linear', axes=()), reduce='sum', channels_first=False)"
+    )
+
+
 @pytest.mark.parametrize("index", [3, np.int64(3), (3,), [3], np.array([3])])
 def test_an_index_along_one_dimension_may_be_a_number(index):
     node_id = population((5,), 7).node_id(index)

@@ -141,6 +141,10 @@ def test_counts(projection):
     assert_counts_agree(projection)
 
 
+def test_repr():
+    assert repr(of_list()) == "Projection('a' -> 'b': 6 edges of kind 'weight')"
+
+
 @given(any_projection())
 def test_counts_of_any_projection(projection):
     assert_counts_agree(projection)
