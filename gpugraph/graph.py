@@ -22,7 +22,7 @@ from gpugraph.errors import SelectionError
 from gpugraph.export.files import Progress, no_progress
 from gpugraph.population import Population, Tensor
 from gpugraph.projection import Projection
-from gpugraph.views import Weight
+from gpugraph.views import Weight, check_view
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -270,15 +270,17 @@ class NeuronGraph:
         Raises
         ------
         SelectionError
-            If a population does not exist.
+            If a population does not exist, or ``chunk_edges`` is no whole number of at least 1.
         DeviceError
             If the device is not there.
         """
         xp = namespace(device)
         if chunk_edges is None:
             chunk_edges = CHUNK_EDGES if xp is np else CHUNK_EDGES_GPU
-        if chunk_edges < 1:
-            raise SelectionError(f"chunk_edges must be at least 1, not {chunk_edges}.")
+        if not hasattr(chunk_edges, "__index__") or chunk_edges < 1:
+            raise SelectionError(
+                f"chunk_edges must be a whole number of at least 1, not {chunk_edges}."
+            )
         if isinstance(populations, str):
             populations = [populations]
         names = None if populations is None else {self.population(n).name for n in populations}
@@ -727,8 +729,16 @@ class NeuronGraph:
         Returns
         -------
         scipy.sparse.linalg.LinearOperator, or cupyx's on a GPU
-            Shape ``(n_nodes, n_nodes)``, float64.
+            Shape ``(n_nodes, n_nodes)``, float64; complex vectors give complex ones.
+
+        Raises
+        ------
+        SelectionError
+            If there is no such view of the weights.
+        DeviceError
+            If the device is not there.
         """
+        check_view(weight)
         xp = namespace(device)
         if xp is np:
             from scipy.sparse.linalg import LinearOperator
@@ -748,7 +758,13 @@ class NeuronGraph:
             return x
 
         def as_float(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-            return lambda x: function(xp.ravel(x).astype(xp.float64))
+            def product(x: Array) -> Array:
+                x = xp.ravel(x)
+                if xp.iscomplexobj(x):
+                    return product(x.real) + 1j * product(x.imag)
+                return function(x.astype(xp.float64))
+
+            return product
 
         shape = (self.n_nodes, self.n_nodes)
         return LinearOperator(

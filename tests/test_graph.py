@@ -152,9 +152,10 @@ def test_what_is_kept_of_a_chunk_stays_as_it_was(cnn, keep):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("chunk_edges", [0, -1])
+@pytest.mark.parametrize("chunk_edges", [0, -1, 2.5, "many"])
 def test_chunks_of_nothing_are_refused(cnn, chunk_edges):
-    with pytest.raises(gg.SelectionError, match=f"must be at least 1, not {chunk_edges}"):
+    message = f"must be a whole number of at least 1, not {chunk_edges}"
+    with pytest.raises(gg.SelectionError, match=message):
         cnn.edges(chunk_edges=chunk_edges)
 
 
@@ -280,6 +281,18 @@ def test_linear_operator_takes_columns_integers_and_leaves_them_alone(cnn):
     np.testing.assert_allclose(operator @ x, adjacency.T @ x, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(x, before)
     np.testing.assert_allclose(operator @ x[:, :1], adjacency.T @ x[:, :1], rtol=1e-5, atol=1e-5)
+
+
+def test_linear_operator_takes_complex_vectors(cnn):
+    operator, adjacency = cnn.as_linear_operator("weight", device="cpu"), matrix(cnn)
+    x = np.random.default_rng(0).standard_normal((cnn.n_nodes, 2)) @ [1, 1j]
+    np.testing.assert_allclose(operator @ x, adjacency.T @ x, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(operator.H @ x, adjacency @ x, rtol=1e-5, atol=1e-5)
+
+
+def test_linear_operator_refuses_a_view_that_is_none_at_once(cnn):
+    with pytest.raises(gg.SelectionError, match="no view 'abs' of the weights"):
+        cnn.as_linear_operator("abs", device="cpu")
 
 
 def test_linear_operator_serves_scipy(cnn):
