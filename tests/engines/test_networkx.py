@@ -6,8 +6,9 @@ import pytest
 
 import gpugraph as gg
 from gpugraph import arrays
-from gpugraph.engines import networkx_backend, networkx_functions
 from gpugraph.engines.networkx import digraph, node_values
+from gpugraph.engines.networkx_backend.backend import Backend
+from gpugraph.engines.networkx_backend.functions import link_analysis
 from tests.algorithms.graphs import (
     VIEWS,
     adjacency,
@@ -62,9 +63,9 @@ def test_values_are_by_node():
 
 def test_networkx_computes_itself_even_where_it_prefers_a_backend(monkeypatch):
     """A check by ourselves would be none."""
-    monkeypatch.setattr(networkx_backend.Backend, "should_run", lambda *call: True)
+    monkeypatch.setattr(Backend, "should_run", lambda *call: True)
     seen = []
-    monkeypatch.setattr(networkx_functions, "exact_pagerank", lambda *a, **o: seen.append(a))
+    monkeypatch.setattr(link_analysis, "exact_pagerank", lambda *a, **o: seen.append(a))
     graph = graph_of(several_outputs)
     with nx.config(backend_priority=["gpugraph"]):
         got = gg.pagerank(graph, engine="networkx")

@@ -13,15 +13,15 @@ from tempfile import TemporaryDirectory
 import networkx as nx
 import pytest
 
-from gpugraph.engines.networkx_backend import NOT_FOR_BACKENDS
-from gpugraph.engines.networkx_functions import ANSWERS
-from gpugraph.engines.networkx_info import DOCS
-from tests.engines.recorder import CYCLIC, OUTPUT, UNDIRECTED
+from gpugraph.engines.networkx_backend.backend import NOT_FOR_BACKENDS
+from gpugraph.engines.networkx_backend.functions import ANSWERS
+from gpugraph.engines.networkx_backend.info import DOCS
+from tests.engines.networkx_backend.recorder import CYCLIC, OUTPUT, UNDIRECTED
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "networkx.md"
 VERSION = "3.6.1"  # of networkx, which the page is about
-START, END = "<!-- written by tests/engines/test_networkx_suite.py -->\n", "<!-- end -->\n"
+START, END = "<!-- written by tests/engines/networkx_backend/test_suite.py -->\n", "<!-- end -->\n"
 
 # All modules of networkx's tests that call what we answer more than in passing.
 MODULES = [
@@ -70,10 +70,11 @@ def run_networkxs_tests(record):
     }
     for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
         environment.pop(name, None)
-    plugins = ["-p", "tests.engines.recorder", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    plugins = ["tests.engines.networkx_backend.recorder", "no:cacheprovider", "no:xdist"]
+    chosen = [f"-p{plugin}" for plugin in plugins]
     options = ["-q", "--tb=short", "--disable-warnings", "-c", os.devnull]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, *options, "--pyargs"]
+        [sys.executable, "-m", "pytest", *chosen, *options, "--pyargs"]
         + [f"networkx.{module}" for module in MODULES],
         cwd=record.parent,
         env=environment,
@@ -125,13 +126,13 @@ def test_results_without_the_cycles_are_networkxs(record):
 def test_the_page_says_what_is_so(record):
     text = PAGE.read_text()
     written = text[text.index(START) + len(START) : text.index(END)]
-    assert written == page(record), "run: python -m tests.engines.test_networkx_suite"
+    assert written == page(record), "run: python -m tests.engines.networkx_backend.test_suite"
 
 
 def page(record):
     """Return the part of the page that follows from networkx's tests."""
     rows = []
-    for name in ANSWERS:
+    for name in DOCS:
         left = record["functions"][name]["left"].keys() - {UNDIRECTED, CYCLIC}
         rows.append(f"| `{name}` | {DOCS[name]} | {'; '.join(sorted(left)) or '-'} |")
     skips = [

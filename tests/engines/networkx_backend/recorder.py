@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 from networkx.utils.backends import _registered_algorithms
 
-from gpugraph.engines.networkx_backend import Backend
-from gpugraph.engines.networkx_functions import ANSWERS, Answer
+from gpugraph.engines.networkx_backend.answers import Answer
+from gpugraph.engines.networkx_backend.backend import Backend
+from gpugraph.engines.networkx_backend.functions import ANSWERS
 
 OUTPUT = "GPUGRAPH_TEST_RECORD"
 UNDIRECTED = "the graph is undirected"
