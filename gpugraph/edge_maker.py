@@ -227,12 +227,16 @@ def outer_sum(offsets: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray:
     return total
 
 
+def outer_product(factors: Sequence[np.ndarray]) -> np.ndarray:
+    """Return every product of one element of each array, flat, the last one's fastest."""
+    total = np.ones(1)
+    for factor in factors:
+        total = np.multiply.outer(total, factor).reshape(-1)
+    return total
+
+
 def _product_of_gains(axes: tuple[Axis, ...]) -> np.ndarray | None:
     """Multiply out the gains of the axes; None where there are none."""
     if all(axis.gain is None for axis in axes):
         return None
-    total = np.ones(1)
-    for axis in axes:
-        gain = np.ones(len(axis)) if axis.gain is None else axis.gain
-        total = np.multiply.outer(total, gain).reshape(-1)
-    return total
+    return outer_product([np.ones(len(a)) if a.gain is None else a.gain for a in axes])

@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpugraph.arrays import Array, index_dtype, kept
-from gpugraph.edge_maker import EdgeMaker
+from gpugraph.edge_maker import EdgeMaker, outer_product, outer_sum
 from gpugraph.edges import Edges
-from gpugraph.errors import ShapeError
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
-    from gpugraph.axes import Axis
     from gpugraph.projection import Projection
 
 SOURCE = Path(__file__).with_name("edges.cu")
 # As in the source.
-MOST_AXES = 16
-TILE = 4096
-THREADS = 256
-AXIS = np.dtype([("length", "i4"), ("magic", "u4"), ("shift", "i4"), ("start", "i4")])
+LANES, ROWS, WARPS = 32, 32, 8
+# Columns enough for lanes not to idle at the end of a row, few enough for their table to stay in
+# the cache next to the multiprocessors.
+FEW_COLUMNS, MOST_COLUMNS = 2**8, 2**12
+AXIS = np.dtype([("length", "i4"), ("start", "i4")])
 VIEWS: dict[Weight, int] = {
     "weight": 0,
     "magnitude": 1,
     "positive": 2,
     "negative": 3,
-    None: 4,
+    None: 0,  # of weights that are 1 each
 }
 C_NAMES = {"int32": "int", "int64": "long long", "float32": "float", "float64": "double"}
 
@@ -40,10 +40,12 @@ C_NAMES = {"int32": "int", "int64": "long long", "float32": "float", "float64": 
 class Tables:
     """A projection's axes as the kernel reads them: all pairs of all axes, one after another.
 
+    The inner axes come multiplied out, as one, whose pairs are the columns of the edges' rows.
+
     Attributes
     ----------
-    axes : array of `AXIS`, shape ``(n_axes,)``
-        Length of each axis, how to divide by it, and where its pairs start.
+    axes : array of `AXIS`, shape ``(n_outer,)``
+        Length of each outer axis, and where its pairs start; those of the inner one come last.
     src, dst : int32 or int64 arrays of shape ``(n_pairs,)``
         What a pair adds to the ids of source and target.
     tap : int32 or int64 array of shape ``(n_pairs,)``
@@ -57,58 +59,52 @@ class Tables:
     tap: np.ndarray
     gain: np.ndarray | None
 
+    @property
+    def n_columns(self) -> int:
+        """Edges per row."""
+        return len(self.src) - self.first_column
+
+    @property
+    def first_column(self) -> int:
+        """Where the pairs of the inner axis start."""
+        return int(self.axes["length"].sum())
+
 
 def tables(projection: Projection, ids: np.dtype) -> Tables:
-    """Lay out a projection's axes for the kernel.
-
-    Raises
-    ------
-    ShapeError
-        If it has more axes than the kernel counts with.
-    """
-    axes = [axis for axis in projection.axes if len(axis) != 1 or not _is_idle(axis)]
-    if len(axes) > MOST_AXES:
-        raise ShapeError(
-            f"The edges from '{projection.source.name}' to '{projection.target.name}' have "
-            f"{len(axes)} axes; the GPU kernel takes up to {MOST_AXES}. Use device='cpu'."
-        )
-    rows = np.zeros(len(axes), AXIS)
-    start = 0
-    for row, axis in zip(rows, axes, strict=True):
-        row["length"], row["start"] = len(axis), start
-        row["magic"], row["shift"] = division(max(len(axis), 1))  # no pairs, no edge
-        start += len(axis)
-    offsets = index_dtype(projection.weights.size)
-    has_gain = any(axis.gain is not None for axis in axes)
+    """Lay out a projection's axes for the kernel."""
+    axes = projection.axes
+    split = _split([len(axis) for axis in axes])
     gains = [np.ones(len(axis)) if axis.gain is None else axis.gain for axis in axes]
+    offsets = index_dtype(projection.weights.size)
+
+    def joined(columns: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray:
+        plain = [column.astype(dtype) for column in columns[:split]]
+        return np.concatenate([*plain, outer_sum(columns[split:], dtype)])
+
+    outer = np.zeros(split, AXIS)
+    outer["length"] = [len(axis) for axis in axes[:split]]
+    outer["start"] = np.cumsum(outer["length"]) - outer["length"]
+    gain = None
+    if any(axis.gain is not None for axis in axes):
+        inner = outer_product(gains[split:])
+        gain = np.concatenate([*gains[:split], inner]).astype(projection.weight_dtype)
     return Tables(
-        rows,
-        _joined([axis.src * axis.src_stride for axis in axes], ids),
-        _joined([axis.dst * axis.dst_stride for axis in axes], ids),
-        _joined([axis.tap * axis.tap_stride for axis in axes], offsets),
-        _joined(gains, projection.weight_dtype) if has_gain else None,
+        outer,
+        joined([axis.src * axis.src_stride for axis in axes], ids),
+        joined([axis.dst * axis.dst_stride for axis in axes], ids),
+        joined([axis.tap * axis.tap_stride for axis in axes], offsets),
+        gain,
     )
 
 
-def division(divisor: int) -> tuple[int, int]:
-    """Return the factor and shift that divide numbers below 2**31 by this one.
-
-    References
-    ----------
-    Granlund, Montgomery (1994). Division by invariant integers using multiplication. PLDI.
-    """
-    shift = (divisor - 1).bit_length()
-    return (2**32 * (2**shift - divisor)) // divisor + 1, shift
-
-
-def _is_idle(axis: Axis) -> bool:
-    """Whether an axis of one pair adds nothing."""
-    moves = axis.src[0] * axis.src_stride or axis.dst[0] * axis.dst_stride
-    return axis.gain is None and not (moves or axis.tap[0] * axis.tap_stride)
-
-
-def _joined(columns: Sequence[np.ndarray], dtype: np.dtype) -> np.ndarray:
-    return np.concatenate([np.zeros(0, dtype), *(column.astype(dtype) for column in columns)])
+def _split(lengths: Sequence[int]) -> int:
+    """Return how many leading axes are outer: the last one is not, nor are others to join it."""
+    split = max(len(lengths) - 1, 0)
+    columns = prod(lengths[split:])
+    while split and columns < FEW_COLUMNS and columns * lengths[split - 1] <= MOST_COLUMNS:
+        split -= 1
+        columns *= lengths[split]
+    return split
 
 
 @cache
@@ -138,8 +134,7 @@ class EdgeKernel:
     def __init__(self, projection: Projection, ids: np.dtype, weight: Weight = "weight") -> None:
         import cupy
 
-        self.projection, self._xp, self._ids = projection, cupy, ids
-        self._view = np.int32(VIEWS[weight])
+        self.projection, self._xp, self._ids, self._weight = projection, cupy, ids, weight
         self._laid = tables(projection, ids)
         self._axes = cupy.asarray(self._laid.axes.view(np.int32))
         laid = (self._laid.src, self._laid.dst, self._laid.tap)
@@ -158,26 +153,36 @@ class EdgeKernel:
     def _launch(self, start: int, n: int, out: Sequence[Array]) -> None:
         source, target, real = self.projection.source, self.projection.target, out[2].dtype
         function = _kernel(self._ids.name, self._laid.tap.dtype.name, real.name)
+        n_columns = self._laid.n_columns
+        first_row, skip = divmod(start, n_columns)
         arguments = (
             np.int32(len(self._laid.axes)),
             self._axes,
+            np.int32(n_columns),
+            np.int32(self._laid.first_column),
             *self._columns,
             *self._reals(real),
             self._ids.type(source.offset),
             self._ids.type(target.offset),
-            self._view,
-            np.int64(start),
+            np.int32(VIEWS[self._weight]),
+            np.int64(first_row),
+            np.int32(skip),
             np.int64(n),
             *out,
         )
-        function((-(-n // TILE),), (THREADS,), arguments)
+        n_rows = -(-(skip + n) // n_columns)
+        n_strips = -(-n_rows // ROWS) * -(-n_columns // LANES)
+        function((-(-n_strips // WARPS),), (WARPS * LANES,), arguments)
 
     def _reals(self, dtype: np.dtype) -> list[Array]:
         """Gains, kernel and factors on the device; a null pointer where there is none."""
         p = self.projection
         reals = (self._laid.gain, p.kernel, p.source_factor, p.target_factor)
         return [
-            np.intp(0) if r is None else kept(r, self._xp).astype(dtype, copy=False) for r in reals
+            np.intp(0)
+            if real is None or self._weight is None
+            else kept(real, self._xp).astype(dtype, copy=False)
+            for real in reals
         ]
 
     # Seldom asked for: made by numpy, and sent over.

@@ -41,93 +41,6 @@ def host(tmp_path_factory):
     return ctypes.CDLL(str(library))
 
 
-def run(host, projection, ids, weight="weight", start=0, stop=None, threads=256):
-    """Write a range of edges as the GPU would."""
-    ids = np.dtype(ids)
-    laid = kernel.tables(projection, ids)
-    real = projection.weight_dtype
-    n = (projection.n_edges if stop is None else stop) - start
-    # A thread that writes beside its columns is found out.
-    columns = [np.full(n + 2, -7, dtype) for dtype in (ids, ids, real)]
-
-    def pointer(array):
-        return None if array is None else array.ctypes.data_as(ctypes.c_void_p)
-
-    reals = [laid.gain, projection.kernel, projection.source_factor, projection.target_factor]
-    reals = [None if r is None else np.ascontiguousarray(r, real) for r in reals]
-    c_id = ctypes.c_int if ids == np.int32 else ctypes.c_longlong
-    getattr(host, f"{ids.name}_{laid.tap.dtype.name}_{real.name}")(
-        ctypes.c_int(len(laid.axes)),
-        pointer(laid.axes),
-        *map(pointer, (laid.src, laid.dst, laid.tap)),
-        *map(pointer, reals),
-        c_id(projection.source.offset),
-        c_id(projection.target.offset),
-        ctypes.c_int(kernel.VIEWS[weight]),
-        ctypes.c_longlong(start),
-        ctypes.c_longlong(n),
-        ctypes.c_uint(threads),
-        *(pointer(column[1:]) for column in columns),
-    )
-    assert all(column[0] == column[-1] == -7 for column in columns)
-    return [column[1:-1] for column in columns]
-
-
-def check(host, projection, ids, weight="weight", start=0, stop=None, threads=256):
-    stop = projection.n_edges if stop is None else stop
-    src, dst, w = run(host, projection, ids, weight, start, stop, threads)
-    made = EdgeMaker(projection, np.dtype(ids)).make(start, stop)
-    np.testing.assert_array_equal(src, made.src)
-    np.testing.assert_array_equal(dst, made.dst)
-    expected = np.ones_like(made.weight) if weight is None else weight_view(made.weight, weight)
-    np.testing.assert_allclose(w, expected, rtol=1e-6)
-
-
-@given(any_projection(), st.data())
-def test_any_range_of_any_projection(host, projection, data):
-    start = data.draw(st.integers(0, projection.n_edges))
-    stop = data.draw(st.integers(start, projection.n_edges))
-    check(
-        host,
-        projection,
-        data.draw(st.sampled_from(["int32", "int64"])),
-        data.draw(st.sampled_from(list(kernel.VIEWS))),
-        start,
-        stop,
-        data.draw(st.sampled_from([1, 7, 256])),
-    )
-
-
-@pytest.mark.parametrize("make", [*EVERY_KIND, lenet])
-def test_every_projection_of_models(host, make):
-    graph = gg.from_keras(randomise(make()))
-    for projection in graph.projections:
-        check(host, projection, graph.index_dtype)
-
-
-def test_ranges_across_tiles_and_far_into_a_large_layer(host):
-    layer = layers.Conv2D(512, 3, padding="same")
-    graph = gg.from_keras(keras.Sequential([keras.Input((56, 56, 512)), layer]))
-    (projection,) = graph.projections
-    n = projection.n_edges
-    assert n > 2**32
-    for start in (0, kernel.TILE - 1, 2**31 - 5000, 2**32 + 17, n - 9000):
-        check(host, projection, "int32", start=start, stop=start + 9000)
-
-
-def test_ids_beyond_int32(host):
-    graph = gg.from_keras(keras.Sequential([keras.Input((5,)), layers.Dense(3)]))
-    (projection,) = graph.projections
-    far = replace(projection, target=replace(projection.target, offset=2**40))
-    check(host, far, "int64")
-
-
-def test_weights_in_float64(host):
-    graph = gg.from_keras(keras.Sequential([keras.Input((4, 4, 2)), layers.Conv2D(3, 2)]))
-    (projection,) = graph.projections
-    check(host, replace(projection, kernel=projection.kernel.astype(np.float64)), "int32")
-
-
 class HostCupy:
     """numpy in CuPy's place, whose compiled kernel is the host's library."""
 
@@ -153,12 +66,11 @@ class Launch:
         self.call = getattr(host, "_".join(names[c] for c in types_))
 
     def __call__(self, grid, block, arguments):
-        *most, src, dst, weight = arguments
-        n = int(most[-1])
+        *_, n, src, dst, weight = arguments
         assert len(src) == len(dst) == len(weight) == n
-        assert grid == (-(-n // kernel.TILE),)
-        given = [self.of(argument) for argument in (*most, np.uint32(block[0]), src, dst, weight)]
-        self.call(*given)
+        assert block == (kernel.WARPS * kernel.LANES,)
+        warps = np.uint32(grid[0] * kernel.WARPS)
+        self.call(*(self.of(argument) for argument in (*arguments, warps)))
 
     @staticmethod
     def of(argument):
@@ -168,14 +80,74 @@ class Launch:
         return np.ctypeslib.as_ctypes_type(argument.dtype)(argument.item())
 
 
-@pytest.fixture
-def cupy(host, monkeypatch):
+@pytest.fixture(scope="module")
+def cupy(host):
     fake = HostCupy(host)
-    monkeypatch.setitem(sys.modules, "cupy", fake)
-    kernel._kernel.cache_clear()
-    yield fake
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "cupy", fake)
+        kernel._kernel.cache_clear()
+        yield fake
     kernel._kernel.cache_clear()
     arrays._on_gpu.clear()
+
+
+def check(projection, ids, weight="weight", start=0, stop=None):
+    """Compare a range of edges with numpy's."""
+    ids = np.dtype(ids)
+    stop = projection.n_edges if stop is None else stop
+    # A lane that writes beside its columns is found out.
+    columns = [np.full(stop - start + 2, -7, t) for t in (ids, ids, projection.weight_dtype)]
+    maker = kernel.EdgeKernel(projection, ids, weight)
+    src, dst, weights = maker.make(start, stop, [column[1:-1] for column in columns])
+    assert all(column[0] == column[-1] == -7 for column in columns)
+    made = EdgeMaker(projection, ids).make(start, stop)
+    np.testing.assert_array_equal(src, made.src)
+    np.testing.assert_array_equal(dst, made.dst)
+    expected = np.ones_like(made.weight) if weight is None else weight_view(made.weight, weight)
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
+
+
+@given(any_projection(), st.data())
+def test_any_range_of_any_projection(cupy, projection, data):
+    start = data.draw(st.integers(0, projection.n_edges))
+    stop = data.draw(st.integers(start, projection.n_edges))
+    check(
+        projection,
+        data.draw(st.sampled_from(["int32", "int64"])),
+        data.draw(st.sampled_from(list(kernel.VIEWS))),
+        start,
+        stop,
+    )
+
+
+@pytest.mark.parametrize("make", [*EVERY_KIND, lenet])
+def test_every_projection_of_models(cupy, make):
+    graph = gg.from_keras(randomise(make()))
+    for projection in graph.projections:
+        check(projection, graph.index_dtype)
+
+
+def test_ranges_across_tiles_and_far_into_a_large_layer(cupy):
+    layer = layers.Conv2D(512, 3, padding="same")
+    graph = gg.from_keras(keras.Sequential([keras.Input((56, 56, 512)), layer]))
+    (projection,) = graph.projections
+    n = projection.n_edges
+    assert n > 2**32
+    for start in (0, 511, 2**31 - 5000, 2**32 + 17, n - 9000):
+        check(projection, "int32", start=start, stop=start + 9000)
+
+
+def test_ids_beyond_int32(cupy):
+    graph = gg.from_keras(keras.Sequential([keras.Input((5,)), layers.Dense(3)]))
+    (projection,) = graph.projections
+    far = replace(projection, target=replace(projection.target, offset=2**40))
+    check(far, "int64")
+
+
+def test_weights_in_float64(cupy):
+    graph = gg.from_keras(keras.Sequential([keras.Input((4, 4, 2)), layers.Conv2D(3, 2)]))
+    (projection,) = graph.projections
+    check(replace(projection, kernel=projection.kernel.astype(np.float64)), "int32")
 
 
 @pytest.mark.parametrize("weight", list(kernel.VIEWS))
@@ -210,6 +182,7 @@ def test_projections_make_edges_by_the_kernel(cupy):
 
 
 def test_kernels_are_sent_once_and_forgotten_with_their_owner(cupy, monkeypatch):
+    arrays._on_gpu.clear()
     sent = []
     monkeypatch.setattr(cupy, "asarray", lambda a: sent.append(a.size) or a.copy(), raising=False)
     array = np.arange(5.0)
@@ -221,25 +194,11 @@ def test_kernels_are_sent_once_and_forgotten_with_their_owner(cupy, monkeypatch)
     assert not arrays._on_gpu
 
 
-@given(st.integers(0, 2**31 - 1), st.integers(1, 2**31 - 1))
-def test_division(n, divisor):
-    magic, shift = kernel.division(divisor)
-    assert 0 <= magic < 2**32
-    assert ((n * magic >> 32) + n) >> shift == n // divisor
-
-
-def test_too_many_axes_are_refused():
-    graph = gg.from_keras(keras.Sequential([keras.Input((4,)), layers.Dense(3)]))
-    (projection,) = graph.projections
-    axes = (gg.fan_in(2).place(1, 0, 1),) * (kernel.MOST_AXES + 1)
-    with pytest.raises(gg.ShapeError, match=r"17 axes; the GPU kernel takes up to 16"):
-        kernel.tables(replace(projection, axes=axes), np.dtype("int32"))
-
-
 def test_constants_are_those_of_the_source():
     source = kernel.SOURCE.read_text()
-    assert f"#define MOST_AXES {kernel.MOST_AXES}\n" in source
-    assert f"#define TILE {kernel.TILE}\n" in source
+    assert f"#define LANES {kernel.LANES}\n" in source
+    assert f"#define WARPS {kernel.WARPS} " in source
+    assert kernel.ROWS == kernel.LANES
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="needs nvcc")
@@ -248,9 +207,9 @@ def test_constants_are_those_of_the_source():
 def test_nvcc_compiles_the_kernel(tmp_path, ids, real):
     source = tmp_path / "instance.cu"
     arguments = (
-        f"int, const Axis *, const {ids} *, const {ids} *, const int *, const {real} *, "
-        f"const {real} *, const {real} *, const {real} *, {ids}, {ids}, int, long long, long long, "
-        f"{ids} *, {ids} *, {real} *"
+        f"int, const Axis *, int, int, const {ids} *, const {ids} *, const int *, const {real} *, "
+        f"const {real} *, const {real} *, const {real} *, {ids}, {ids}, int, long long, int, "
+        f"long long, {ids} *, {ids} *, {real} *"
     )
     instance = f"template __global__ void write_edges<{ids}, int, {real}>({arguments});"
     source.write_text(f'#include "edges.cu"\n{instance}\n')
