@@ -53,8 +53,8 @@ def evaluate(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
     """
     if graph.topology is None:
         raise ModelError(
-            f"'{graph.name}' is a part or a copy of a model's graph: it computes nothing by itself. "
-            "Evaluate the whole model's, as from_keras gives it."
+            f"'{graph.name}' is not a whole model's graph, or a copy of one: it computes nothing "
+            "by itself. Evaluate the graph that from_keras gave."
         )
     arrays = input_arrays(graph, inputs)
     values: dict[str, np.ndarray] = {}

@@ -37,7 +37,7 @@ def fitted(model: Any, input_shape: InputShape | str | None) -> tuple[Any, list[
     """
     function = functional(model, "the model")
     own = [shape_of(t) for t in function.inputs]
-    if input_shape == MINIMAL:
+    if isinstance(input_shape, str) and input_shape == MINIMAL:
         resizable = _resizable(model)
         shapes = minimal_shapes(resizable, own)
         return (model if shapes == own else resizable), shapes

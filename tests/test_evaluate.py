@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import keras
@@ -237,8 +238,10 @@ def test_inputs_of_different_batches_are_refused():
 def test_a_graph_without_topology_does_not_evaluate():
     whole = gg.from_keras(models.cnn())
     part = gg.NeuronGraph("part", whole.populations, whole.projections)
-    with pytest.raises(gg.ModelError, match=r"'part' is not a whole .*Evaluate the whole graph"):
+    with pytest.raises(gg.ModelError, match=r"'part' is not a whole .*that from_keras gave"):
         part.evaluate(noise(1, 8, 8, 2))
+    with pytest.raises(gg.ModelError, match="or a copy of one"):
+        copy.copy(whole).evaluate(noise(1, 8, 8, 2))
 
 
 def test_nan_reaches_what_depends_on_it_and_nothing_else():

@@ -422,6 +422,12 @@ def test_two_sizes_share_weights():
     assert large.verify().passed
 
 
+@pytest.mark.parametrize("input_shape", [[8, 8, 1], np.array([8, 8, 1]), {"image": (8, 8, 1)}])
+def test_an_input_shape_is_any_collection_of_numbers(input_shape):
+    graph = gg.from_keras(models.convolutional(), input_shape)
+    assert graph.inputs[0].shape == (8, 8, 1)
+
+
 # Refusals
 
 
