@@ -56,9 +56,20 @@ def require_finite(graph: NeuronGraph, values: Array, measure: str) -> None:
             )
 
 
+def require_finite_weights(graph: NeuronGraph, measure: str) -> None:
+    """Raise NonFiniteError, naming where they are, if weights hold NaN or infinity."""
+    cause = _weights_not_finite(graph)
+    if cause is not None:
+        raise NonFiniteError(f"{measure} cannot be computed: {cause}.")
+
+
 def _why_not_finite(graph: NeuronGraph) -> str:
+    return _weights_not_finite(graph) or "numbers on the way there are too large for the precision"
+
+
+def _weights_not_finite(graph: NeuronGraph) -> str | None:
     for p in graph.projections:
         for weights in (p.weights, p.source_factor, p.target_factor):
             if weights is not None and not np.isfinite(weights).all():
                 return f"weights from '{p.source.name}' to '{p.target.name}' hold NaN or infinity"
-    return "numbers on the way there are too large for the precision"
+    return None

@@ -3,7 +3,7 @@
 Reads sources, imports nothing, and so works without a GPU and without their libraries:
 
     pip download --no-deps --only-binary=:all: -d wheels pylibcugraph-cu13 cugraph-cu13 cudf-cu13 \
-        dask-cudf-cu13 nx-cugraph-cu13
+        nx-cugraph-cu13 dask-cuda
     (and the source archive of cupy, from PyPI, beside them)
     python tests/contracts/collect.py wheels
 
@@ -31,14 +31,11 @@ PYLIBCUGRAPH = [
     *("weakly_connected_components", "core_number", "triangle_count"),
     *("louvain", "leiden", "ecg", "spectral_modularity_maximization"),
 ]
-DASK = ["pagerank", "hits", "weakly_connected_components", "louvain", "leiden", "core_number"]
 DASK_HOMES = {
     "pagerank": "link_analysis/pagerank",
-    "hits": "link_analysis/hits",
+    "katz_centrality": "centrality/katz_centrality",
     "weakly_connected_components": "components/connectivity",
     "louvain": "community/louvain",
-    "leiden": "community/leiden",
-    "core_number": "cores/core_number",
 }
 WANTED = {
     **{f"pylibcugraph.{name}": (f"pylibcugraph/{name}.pyx", name) for name in PYLIBCUGRAPH},
@@ -55,7 +52,11 @@ WANTED = {
         "cugraph/structure/graph_classes.py",
         "Graph.from_dask_cudf_edgelist",
     ),
-    **{f"cugraph.dask.{name}": (f"cugraph/dask/{DASK_HOMES[name]}.py", name) for name in DASK},
+    **{
+        f"cugraph.dask.{name}": (f"cugraph/dask/{home}.py", name)
+        for name, home in DASK_HOMES.items()
+    },
+    "dask_cuda.LocalCUDACluster": ("dask_cuda/local_cuda_cluster.py", "LocalCUDACluster"),
     "cugraph.dask.comms.initialize": ("cugraph/dask/comms/comms.py", "initialize"),
     "cugraph.dask.comms.is_initialized": ("cugraph/dask/comms/comms.py", "is_initialized"),
     "cugraph.dask.comms.destroy": ("cugraph/dask/comms/comms.py", "destroy"),

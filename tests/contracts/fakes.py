@@ -11,6 +11,7 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 
 CONTRACT = json.loads(Path(__file__).with_name("signatures.json").read_text())
 SIGNATURES = CONTRACT["signatures"]
@@ -68,6 +69,35 @@ def cupy(free=10**9, total=2 * 10**9, available=True):
     return module
 
 
+def simple(multi):
+    """Return a graph with parallel edges added up."""
+    graph = nx.DiGraph() if multi.is_directed() else nx.Graph()
+    graph.add_nodes_from(multi)
+    for src, dst, weight in multi.edges(data="weight"):
+        before = graph.get_edge_data(src, dst, {"weight": 0.0})["weight"]
+        graph.add_edge(src, dst, weight=before + weight)
+    return graph
+
+
+def walks(graph, alpha, beta, rounds, tolerance):
+    """Return Katz centrality as cuGraph iterates it, scaled to a sum of squares of 1."""
+    found, changes = dict.fromkeys(graph, 0.0), []
+    for _ in range(rounds):
+        before = found
+        found = {
+            v: beta + alpha * sum(before[u] * graph[u][v]["weight"] for u in graph.pred[v])
+            for v in graph
+        }
+        changes.append(sum(abs(found[v] - before[v]) for v in graph))
+    assert changes[-1] < tolerance
+    norm = sum(x * x for x in found.values()) ** 0.5
+    return {v: x / norm for v, x in found.items()}
+
+
+def labels(parts):
+    return {v: i for i, part in enumerate(parts) for v in part}
+
+
 class Built:
     """The graph that SGGraph was given, as networkx holds it."""
 
@@ -98,14 +128,7 @@ class Built:
 
     @property
     def simple(self):
-        """The graph with parallel edges added up."""
-        kind = nx.Graph if self.is_undirected else nx.DiGraph
-        graph = kind()
-        graph.add_nodes_from(self.multi)
-        for src, dst, weight in self.multi.edges(data="weight"):
-            before = graph.get_edge_data(src, dst, {"weight": 0.0})["weight"]
-            graph.add_edge(src, dst, weight=before + weight)
-        return graph
+        return simple(self.multi)
 
     def shuffled(self, *columns):
         """Return vertices and their values in another order."""
@@ -142,10 +165,6 @@ class Pylibcugraph(types.ModuleType):
         return next(given for called, given in reversed(self.calls) if called == name)
 
 
-def _labels(parts):
-    return {v: i for i, part in enumerate(parts) for v in part}
-
-
 class _Answers:
     """What cuGraph's functions return, in its order."""
 
@@ -173,19 +192,8 @@ class _Answers:
     def katz_centrality(built, given):
         assert built.transposed
         assert given["betas"] is None
-        walks = dict.fromkeys(built.multi, 0.0)
-        graph, changes = built.simple, []
-        for _ in range(given["max_iterations"]):
-            before = walks
-            walks = {
-                v: given["beta"]
-                + given["alpha"] * sum(before[u] * graph[u][v]["weight"] for u in graph.pred[v])
-                for v in graph
-            }
-            changes.append(sum(abs(walks[v] - before[v]) for v in graph))
-        assert changes[-1] < given["epsilon"]
-        norm = sum(x * x for x in walks.values()) ** 0.5
-        return built.shuffled({v: x / norm for v, x in walks.items()})
+        parameters = (given[name] for name in ("alpha", "beta", "max_iterations", "epsilon"))
+        return built.shuffled(walks(built.simple, *parameters))
 
     @staticmethod
     def hits(built, given):
@@ -239,7 +247,7 @@ class _Answers:
     def weakly_connected_components(built, given):
         assert built.is_undirected
         parts = sorted(nx.connected_components(built.multi), key=lambda c: -max(c))
-        return built.shuffled(_labels(parts))
+        return built.shuffled(labels(parts))
 
     @staticmethod
     def core_number(built, given):
@@ -256,7 +264,7 @@ class _Answers:
         assert built.is_undirected
         graph = built.simple
         parts = nx.community.louvain_communities(graph, resolution=given["resolution"], seed=0)
-        return *built.shuffled(_labels(parts)), nx.community.modularity(graph, parts)
+        return *built.shuffled(labels(parts)), nx.community.modularity(graph, parts)
 
     @staticmethod
     def leiden(built, given):
@@ -273,21 +281,18 @@ class _Answers:
         return built.shuffled({v: v % n for v in built.multi})
 
 
-class Frame(dict):
-    """Columns, as a cuDF frame is made of them."""
-
-
 def cudf():
-    """Return a module like cuDF."""
+    """Return a module like cuDF, with pandas' frames."""
     module = types.ModuleType("cudf")
 
     def data_frame(*args, **kwargs):
         given = bound("cudf.DataFrame", args, kwargs)
         assert given["nan_as_null"] is False
-        return Frame(given["data"])
+        return pd.DataFrame(given["data"])
 
     module.DataFrame = data_frame
-    module.Series = checked("cudf.Series", lambda data: data)
+    module.Series = checked("cudf.Series", pd.Series)
+    module.RangeIndex = checked("cudf.RangeIndex", pd.RangeIndex)
     return module
 
 

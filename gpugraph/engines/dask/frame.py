@@ -168,7 +168,7 @@ def _cudf(columns: dict[str, Any], numbers: range) -> Any:
         {name: column for name, column in columns.items() if name != "kind"}, nan_as_null=False
     )
     if "kind" in columns:
-        kind = pd.Categorical.from_codes(columns["kind"].get(), KINDS)
+        kind = pd.Categorical.from_codes(namespace("cuda").asnumpy(columns["kind"]), KINDS)
         frame["kind"] = cudf.Series(kind)
     frame.index = cudf.RangeIndex(numbers.start, numbers.stop)
     return frame[list(columns)]

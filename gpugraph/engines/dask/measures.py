@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.algorithms.requirements import require_non_negative
+from gpugraph.algorithms.requirements import (
+    require_finite,
+    require_finite_weights,
+    require_non_negative,
+)
+from gpugraph.doctor import cuda_problem
 from gpugraph.engines.cugraph import Communities
+from gpugraph.engines.cugraph_graph import import_library, translated_errors
 from gpugraph.engines.dask.cluster import Cluster, connected, current_client
 from gpugraph.engines.dask.frame import LONGEST_COLUMN, partition_size, to_dask
-from gpugraph.errors import ConvergenceError, DeviceError, GraphTooLargeError, UndefinedMeasureError
+from gpugraph.errors import (
+    ConvergenceError,
+    DeviceError,
+    GraphTooLargeError,
+    SelectionError,
+    UndefinedMeasureError,
+)
 from gpugraph.node_values import NodeValues
 from gpugraph.views import Weight
 
@@ -57,22 +69,31 @@ def pagerank(
         If 1000 iterations do not come that close.
     DeviceError
         If there is no cluster, or no GPU.
+    GraphTooLargeError
+        If the GPUs' memory ends, or parts would be longer than cuDF's columns.
+    NonFiniteError
+        If weights hold NaN or infinity.
+    SelectionError
+        If alpha is no probability.
     UndefinedMeasureError
         If the graph has no edges.
     """
+    if not 0 <= alpha <= 1:
+        raise SelectionError(f"alpha is a probability, from 0 to 1, not {alpha}.")
     with _gpus(graph, weight, cluster, "PageRank", directed=True) as (dcg, built):
         frame, converged = dcg.pagerank(
             built, alpha=alpha, max_iter=MOST_ITERATIONS, tol=tol, fail_on_nonconvergence=False
         )
-        if not converged:
-            raise ConvergenceError(
-                f"PageRank by cuGraph did not converge in {MOST_ITERATIONS} iterations: take a "
-                "smaller alpha, or gpugraph.pagerank, which does not iterate."
-            )
-        values = _by_id(graph, frame, "pagerank")
+        values, is_known = _by_id(graph, frame, "pagerank")
+    if not converged:
+        raise ConvergenceError(
+            f"PageRank by cuGraph did not converge in {MOST_ITERATIONS} iterations: take a smaller "
+            "alpha, or gpugraph.pagerank, which does not iterate."
+        )
     # cuGraph sees no nodes without edges. They receive what every node does, and no more: as
     # much as the nodes that nothing leads to.
-    values[np.isnan(values)] = np.nanmin(values)
+    values[~is_known] = values[is_known].min()
+    require_finite(graph, values, "PageRank")
     return NodeValues(graph, values / values.sum(), "pagerank")
 
 
@@ -90,18 +111,31 @@ def katz_centrality(
     ----------
     graph : NeuronGraph
     alpha : float
+        Above 0, to 1.
     beta : float
+        Above 0, for all nodes.
     weight : {"magnitude", "positive", "negative", None}
     cluster : str, Dask cluster or distributed.Client, optional
         As in `NeuronGraph.to_dask`.
+
+    Raises
+    ------
+    SelectionError
+        If alpha or beta is another number; else as in `pagerank`.
     """
+    if not (0 < alpha <= 1 and beta > 0):
+        raise SelectionError(
+            f"cuGraph's Katz centrality takes alpha above 0, to 1, and beta above 0, not {alpha} "
+            f"and {beta}. gpugraph.katz_centrality takes any."
+        )
     with _gpus(graph, weight, cluster, "Katz centrality", directed=True) as (dcg, built):
         # Walks end: after as many rounds as a path has nodes nothing changes any more.
         rounds = len(graph.populations) + 2
         tol = float(np.finfo(np.float32).tiny)
         frame = dcg.katz_centrality(built, alpha=alpha, beta=beta, max_iter=rounds, tol=tol)
-        values = _by_id(graph, frame, "katz_centrality")
-    values[np.isnan(values)] = np.nanmin(values)  # nodes without edges have beta, the least
+        values, is_known = _by_id(graph, frame, "katz_centrality")
+    values[~is_known] = values[is_known].min()  # nodes without edges have beta, the least
+    require_finite(graph, values, "Katz centrality")
     return NodeValues(graph, values / np.linalg.norm(values), "katz_centrality")
 
 
@@ -115,9 +149,7 @@ def weakly_connected_components(graph: NeuronGraph, *, cluster: Cluster = None) 
         As in `NeuronGraph.to_dask`.
     """
     with _gpus(graph, None, cluster, "Components", directed=False) as (dcg, built):
-        labels = _by_id(graph, dcg.weakly_connected_components(built), "labels")
-    alone = np.isnan(labels)
-    labels[alone] = graph.n_nodes + np.arange(alone.sum())
+        labels = _labels(graph, dcg.weakly_connected_components(built), "labels")
     _, first, which = np.unique(labels, return_index=True, return_inverse=True)
     return NodeValues(graph, first[which].astype(np.int64), "weakly_connected_component")
 
@@ -155,9 +187,7 @@ def louvain(
         frame, modularity = dcg.louvain(
             built, max_level=max_level, resolution=resolution, threshold=threshold
         )
-        labels = _by_id(graph, frame, "partition")
-    alone = np.isnan(labels)
-    labels[alone] = graph.n_nodes + np.arange(alone.sum())
+        labels = _labels(graph, frame, "partition")
     _, which = np.unique(labels, return_inverse=True)
     communities = Communities(graph, which.astype(np.int64), "louvain")
     communities.modularity = float(np.ravel(modularity)[0])
@@ -172,6 +202,8 @@ def _gpus(
     require_non_negative(graph, weight, measure)
     if not graph.n_edges:
         raise UndefinedMeasureError(f"{measure} by cuGraph needs edges; '{graph.name}' has none.")
+    if weight is not None:
+        require_finite_weights(graph, measure)
     partition_size(None, "cudf")  # raises where cuDF or a GPU is missing
     client = current_client() if cluster is None else cluster
     if client is None:
@@ -179,42 +211,60 @@ def _gpus(
             f"{measure} by many GPUs needs a cluster: pass cluster=, such as "
             "dask_cuda.LocalCUDACluster() or a scheduler's address."
         )
-    with connected(client) as client, client.as_current(), _communication(client):
-        import cugraph
-        import cugraph.dask as dcg
-
-        part_edges = -(-graph.n_edges // (PARTS_PER_GPU * _n_workers(client)))
-        if part_edges > LONGEST_COLUMN:
-            raise GraphTooLargeError(
-                f"'{graph.name}' has {graph.n_edges:,} edges: {part_edges:,} in each of "
-                f"{PARTS_PER_GPU} parts per GPU, of which cuDF holds {LONGEST_COLUMN:,}. Take more "
-                "GPUs, or gpugraph's own functions, which make no edges."
+    what = f"{measure} by cuGraph"
+    cugraph, dcg = (import_library(name, what) for name in ("cugraph", "cugraph.dask"))
+    with connected(client) as client, client.as_current(), translated_errors(graph, what):
+        part_edges = _part_edges(graph, _n_gpus(client, measure))
+        with _communication():
+            edges = to_dask(graph, part_edges, backend="cudf", weight=weight, cluster=client)
+            # cuGraph numbers edges with the type of ids, and adds every edge's opposite.
+            if graph.n_edges * (1 if directed else 2) >= LONGEST_COLUMN:
+                edges = edges.astype({"src": np.int64, "dst": np.int64})
+            built = cugraph.MultiGraph(directed=directed)  # a Graph would drop parallel edges
+            built.from_dask_cudf_edgelist(
+                edges,
+                source="src",
+                destination="dst",
+                weight="weight",
+                store_transposed=directed,
             )
-        edges = to_dask(
-            graph,
-            part_edges,
-            backend="cudf",
-            weight=weight,
-            cluster=client,
+            yield dcg, built
+
+
+def _n_gpus(client: Client, measure: str) -> int:
+    """Return how many workers there are; raise DeviceError where one of them has no GPU."""
+    problems = client.run(cuda_problem)
+    if not problems:
+        raise DeviceError(
+            f"{measure} by many GPUs needs workers, and the cluster at "
+            f"'{client.scheduler.address}' has none yet. Start one per GPU with 'dask cuda worker "
+            "ADDRESS'."
         )
-        if graph.n_edges >= LONGEST_COLUMN:  # cuGraph numbers edges with the type of ids
-            edges = edges.astype({"src": np.int64, "dst": np.int64})
-        built = cugraph.MultiGraph(directed=directed)  # a Graph would drop parallel edges
-        built.from_dask_cudf_edgelist(
-            edges,
-            source="src",
-            destination="dst",
-            weight="weight",
-            store_transposed=directed,
+    for worker, problem in problems.items():
+        if problem is not None:
+            raise DeviceError(
+                f"{measure} by many GPUs needs a GPU for each worker, but on {worker} "
+                f"{problem.reason}. Start workers with 'dask cuda worker ADDRESS', or take a "
+                "dask_cuda.LocalCUDACluster."
+            )
+    return len(problems)
+
+
+def _part_edges(graph: NeuronGraph, n_gpus: int) -> int:
+    part_edges = -(-graph.n_edges // (PARTS_PER_GPU * n_gpus))
+    if part_edges > LONGEST_COLUMN:
+        raise GraphTooLargeError(
+            f"'{graph.name}' has {graph.n_edges:,} edges: {part_edges:,} in each of "
+            f"{PARTS_PER_GPU} parts per GPU, of which cuDF holds {LONGEST_COLUMN:,}. Take more "
+            "GPUs, or gpugraph's own functions, which make no edges."
         )
-        yield dcg, built
+    return part_edges
 
 
 @contextmanager
-def _communication(client: Client) -> Iterator[None]:
+def _communication() -> Iterator[None]:
     """Have the workers talk to each other for cuGraph, unless they do already."""
-    import cugraph.dask.comms.comms as communication
-
+    communication = import_library("cugraph.dask.comms.comms", "cuGraph on many GPUs")
     ours = not communication.is_initialized()
     if ours:
         communication.initialize(p2p=True)
@@ -225,13 +275,17 @@ def _communication(client: Client) -> Iterator[None]:
             communication.destroy()
 
 
-def _n_workers(client: Client) -> int:
-    return max(len(client.nthreads()), 1)
-
-
-def _by_id(graph: NeuronGraph, frame: Any, column: str) -> np.ndarray:
-    """Return a result by node id, in float64; NaN for nodes that no edge touches."""
-    values = np.full(graph.n_nodes, np.nan)
+def _by_id(graph: NeuronGraph, frame: Any, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a result by node id, in float64, and which nodes have one: those with edges."""
+    values, is_known = np.zeros(graph.n_nodes), np.zeros(graph.n_nodes, bool)
     found = frame.to_backend("pandas").compute()
     values[found["vertex"].to_numpy()] = found[column].to_numpy()
-    return values
+    is_known[found["vertex"].to_numpy()] = True
+    return values, is_known
+
+
+def _labels(graph: NeuronGraph, frame: Any, column: str) -> np.ndarray:
+    """Return labels by node id; each node without edges has one of its own."""
+    labels, is_known = _by_id(graph, frame, column)
+    labels[~is_known] = graph.n_nodes + np.arange((~is_known).sum())
+    return labels
