@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -66,15 +65,16 @@ def apply(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: A
 def _apply_factors(projection: Projection, x: Array, weight: Weight, y: Array) -> None:
     """Add values to y where nodes have factors: those of the sources go before the edges."""
     xp = namespace_of(x)
-    for before, view in factor_shares(projection.source_factor, weight):
-        sent = x if before is None else x * xp.asarray(before.astype(x.dtype))
-        for after, inner in factor_shares(projection.target_factor, view):
+    of_source, of_target = projection.factors(xp)
+    for before, view in factor_shares(of_source, weight):
+        sent = x if before is None else x * before.astype(x.dtype, copy=False)
+        for after, inner in factor_shares(of_target, view):
             if after is None:
                 apply(projection.without_factors, sent, inner, "sum", y)
             else:
                 arrived = xp.zeros(y.shape, y.dtype)
                 apply(projection.without_factors, sent, inner, "sum", arrived)
-                y += xp.multiply(arrived, xp.asarray(after.astype(y.dtype)), out=arrived)
+                y += xp.multiply(arrived, after.astype(y.dtype, copy=False), out=arrived)
 
 
 def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:
@@ -130,8 +130,9 @@ def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce
     values = projection.source_view(x)
     target = projection.target_view(y)
     kernel = projection.kernel_view(kept(projection.weights, xp))
-    before = _seen(projection.source_factor, projection.source_view, xp)
-    after = _seen(projection.target_factor, projection.target_view, xp)
+    of_source, of_target = projection.factors(xp)
+    before = None if of_source is None else projection.source_view(of_source)
+    after = None if of_target is None else projection.target_view(of_target)
     stepped = [
         i for i, a in enumerate(axes) if a.kind in ("fan_in", "window") or a.gain is not None
     ]
@@ -154,13 +155,6 @@ def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce
         JOIN[reduce](xp, target[(whole, *dst)], part)
 
 
-def _seen(
-    factor: np.ndarray | None, view: Callable[[Array], Array], xp: ModuleType
-) -> Array | None:
-    """See a factor per node, if there is one, as one dimension per axis."""
-    return None if factor is None else view(xp.ascontiguousarray(xp.asarray(factor)))
-
-
 def _apply_listed(
     projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array
 ) -> None:
@@ -170,7 +164,7 @@ def _apply_listed(
     src, dst = kept(axis.src, xp), kept(axis.dst, xp)
     values = x[:, src]
     if weight is not None:
-        values = values * xp.asarray(weight_view(projection.listed_weight, weight).astype(x.dtype))
+        values = values * weight_view(projection.listed_weight(xp), weight).astype(x.dtype)
     scatter = {"sum": xp.add, "max": xp.maximum, "min": xp.minimum, "product": xp.multiply}
     for row, value in zip(y, values, strict=True):
         scatter[reduce].at(row, dst, value)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
 from threading import Lock
+from types import ModuleType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -135,7 +136,7 @@ class Contraction:
         left = _gathered(values, self._windows).transpose(self._left)[self._one_source]
         right = kernel.transpose(self._right)[self._one_weight]
         into = target.transpose(self._into)[self._one_target]
-        if right.size > LARGE_KERNEL:
+        if right.size > cached_block(namespace_of(right), LARGE_KERNEL):
             self._add_by_block(left, right, into, weight)
             return
         self._add(left, view_as(right, weight, left.dtype), into)
@@ -147,6 +148,7 @@ class Contraction:
         """
         first, last = self._n_stack, self._n_stack + self._n_summed
         xp = namespace_of(left)
+        most = cached_block(xp, BLOCK_WEIGHTS)
 
         def add(block: tuple[slice, ...], total: Array) -> None:
             weights = view_as(right[block], weight, left.dtype)
@@ -154,8 +156,8 @@ class Contraction:
 
         outermost = max(range(right.ndim), key=lambda i: right.strides[i], default=last)
         if outermost >= last:
-            columns = list(blocks(right.shape, last, right.ndim, BLOCK_WEIGHTS))
-            for_each(lambda block: add(block, into[(..., *block[last:])]), columns)
+            columns = list(blocks(right.shape, last, right.ndim, most))
+            for_each(lambda block: add(block, into[(..., *block[last:])]), columns, xp)
             return
         lock = Lock()
 
@@ -170,10 +172,10 @@ class Contraction:
         # Sums of their own for each core, unless there are too many of them: then each product is
         # large enough to be shared among the cores itself.
         cores = n_cores() if xp is np and into.size <= OWN_SUMS else 1
-        rows = list(blocks(right.shape, first, last, BLOCK_WEIGHTS))
+        rows = list(blocks(right.shape, first, last, most))
         share = -(-len(rows) // cores)
         shares = [rows[at : at + share] for at in range(0, len(rows), share)]
-        for_each(add_rows, shares)
+        for_each(add_rows, shares, xp)
 
     def _add_matrices(self, left: Array, right: Array, into: Array) -> None:
         """Add a product of stacked matrices, whose rows and columns are several dimensions each.
@@ -191,14 +193,15 @@ class Contraction:
             into[rows] += made.reshape(*part.shape[:lead], *columns)
 
         most = cached_block(xp, GATHERED_BYTES // left.itemsize) // max(inner, 1)
-        self._for_each(add, left.shape[:lead], most)
+        self._for_each(add, left.shape[:lead], most, xp)
 
     def _add_terms(self, left: Array, right: Array, into: Array) -> None:
         """Add the same product term by term: where a matrix would hold next to nothing."""
         lead, stacked = self._n_lead, right.shape[: self._n_stack]
         columns = into.shape[lead:]
         # One source for all targets of a fan-out without weights of its own.
-        left = namespace_of(left).broadcast_to(left, (*into.shape[:lead], *left.shape[lead:]))
+        xp = namespace_of(left)
+        left = xp.broadcast_to(left, (*into.shape[:lead], *left.shape[lead:]))
         alone = (1,) * (lead - self._n_stack)
 
         def add(rows: tuple[slice, ...]) -> None:
@@ -208,15 +211,21 @@ class Contraction:
                 values = part[(..., *at)].reshape(*part.shape[:lead], *(1,) * len(columns))
                 total += values * weights.reshape(*stacked, *alone, *columns)
 
-        most = cached_block(namespace_of(left), SUMMED_VALUES) // max(prod(columns), 1)
-        self._for_each(add, into.shape[:lead], most)
+        most = cached_block(xp, SUMMED_VALUES) // max(prod(columns), 1)
+        self._for_each(add, into.shape[:lead], most, xp)
 
     def _for_each(
-        self, add: Callable[[tuple[slice, ...]], None], lead: Sequence[int], most: int
+        self,
+        add: Callable[[tuple[slice, ...]], None],
+        lead: Sequence[int],
+        most: int,
+        xp: ModuleType,
     ) -> None:
         """Call a function with blocks of rows."""
         parts = list(blocks(lead, self._n_stack, self._n_lead, most))
-        for_each(add, parts if len(parts) >= n_cores() else [(ALL,) * len(lead)])
+        if xp is np and len(parts) < n_cores():
+            parts = [(ALL,) * len(lead)]  # all cores share one product
+        for_each(add, parts, xp)
 
 
 def _role(axis: Axis, one_tap: bool) -> Role:

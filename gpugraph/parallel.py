@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -24,14 +27,15 @@ def n_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def for_each(function: Callable[[Part], None], parts: Sequence[Part]) -> None:
+def for_each(function: Callable[[Part], None], parts: Sequence[Part], xp: ModuleType = np) -> None:
     """Call a function with each part; parts must write to different places.
 
     numpy lets go of Python's lock while it works on large arrays, and each call's matrix products
     run on one core: cores then wait for each other once per call of this, not once per product.
-    Within a part, further calls go on one after another.
+    Within a part, further calls go on one after another. So do all parts on a GPU (``xp`` is
+    cupy), which shares out the work of each by itself, and whose memory they would share.
     """
-    helpers = min(n_cores(), len(parts)) - 1
+    helpers = min(n_cores(), len(parts)) - 1 if xp is np else 0
     if helpers < 1 or getattr(_this_thread, "has_part", False):
         for part in parts:
             function(part)

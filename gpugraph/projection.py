@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from gpugraph.apply import NEUTRAL, apply
-from gpugraph.arrays import Array, Layout, blocks, index_dtype, namespace_of
+from gpugraph.arrays import Array, Layout, blocks, index_dtype, kept, namespace_of
 from gpugraph.axes import Axis
 from gpugraph.contraction import Piece, pieces
 from gpugraph.edges import Edges, Maker, chunks, edge_maker
@@ -274,16 +274,24 @@ class Projection:
         """The kernel; a single 1 where there is none."""
         return np.ones(1, np.float32) if self.kernel is None else self.kernel
 
-    @property
-    def listed_weight(self) -> np.ndarray:
-        """Weight of each listed edge."""
+    def factors(self, xp: ModuleType = np) -> list[Array | None]:
+        """Factors of the source nodes and of the target nodes, where ``xp`` works."""
+        factors = (self.source_factor, self.target_factor)
+        return [None if f is None else xp.ascontiguousarray(kept(f, xp)) for f in factors]
+
+    def listed_weight(self, xp: ModuleType = np) -> Array:
+        """Weight of each listed edge, where ``xp`` works."""
         (axis,) = self.axes
-        weight = np.ones(len(axis), np.float32) if self.kernel is None else self.kernel[axis.tap]
+        if self.kernel is None:
+            weight = xp.ones(len(axis), np.float32)
+        else:
+            weight = kept(self.kernel, xp)[kept(axis.tap, xp)]
         if axis.gain is not None:
-            weight = weight * axis.gain
-        if self.source_factor is not None:
-            weight = weight * self.source_factor[axis.src]
-        return weight if self.target_factor is None else weight * self.target_factor[axis.dst]
+            weight = weight * kept(axis.gain, xp)
+        for factor, ends in zip(self.factors(xp), (axis.src, axis.dst), strict=True):
+            if factor is not None:
+                weight = weight * factor[kept(ends, xp)]
+        return weight
 
     @property
     def has_negative_weight(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpugraph.apply import along
-from gpugraph.arrays import Array, blocks, kept, namespace_of
+from gpugraph.arrays import Array, blocks, cached_block, kept, namespace_of
 from gpugraph.axes import Axis
 from gpugraph.parallel import for_each, n_cores
 from gpugraph.views import BLOCK_WEIGHTS, Weight, factor_shares, gain_view, view_as, weight_view
@@ -30,10 +30,11 @@ def in_degree(projection: Projection) -> np.ndarray:
 
 
 def _counts(projection: Projection) -> np.ndarray:
-    """Edges into each target position of every axis."""
+    """Edges into each target position of every axis; of length 1 where all have one."""
     counts: Array = np.ones([1] * len(projection.axes), np.int64)
     for i, axis in enumerate(projection.axes):
-        counts = counts * along(axis.counts, i, counts.ndim)
+        if (axis.counts != 1).any():
+            counts = counts * along(axis.counts, i, counts.ndim)
     return counts
 
 
@@ -44,8 +45,8 @@ def add_in_strength(projection: Projection, weight: Weight, total: Array) -> Non
     """
     xp = namespace_of(total)
     if projection.is_listed and weight is not None:
-        values = weight_view(projection.listed_weight, weight)
-        total += xp.asarray(np.bincount(projection.axes[0].dst, values, projection.target.size))
+        values = weight_view(projection.listed_weight(xp), weight)
+        total += xp.bincount(kept(projection.axes[0].dst, xp), values, projection.target.size)
     elif projection.has_factors and weight is not None:
         _add_factors(projection, weight, total)
     elif weight in ("positive", "negative") and projection.has_negative_gain:
@@ -60,14 +61,15 @@ def add_in_strength(projection: Projection, weight: Weight, total: Array) -> Non
 def _add_factors(projection: Projection, weight: Weight, total: Array) -> None:
     """Add strengths where nodes have factors: those of the sources are sent along the edges."""
     xp, plain = namespace_of(total), projection.without_factors
-    for before, view in factor_shares(projection.source_factor, weight):
-        for after, inner in factor_shares(projection.target_factor, view):
+    of_source, of_target = projection.factors(xp)
+    for before, view in factor_shares(of_source, weight):
+        for after, inner in factor_shares(of_target, view):
             part = xp.zeros(total.shape, total.dtype)
             if before is None:
                 add_in_strength(plain, inner, part)
             else:
-                plain.apply(xp.asarray(before.astype(total.dtype)), inner, out=part)
-            total += part if after is None else part * xp.asarray(after.astype(total.dtype))
+                plain.apply(before.astype(total.dtype, copy=False), inner, out=part)
+            total += part if after is None else part * after.astype(total.dtype, copy=False)
 
 
 def _per_target(projection: Projection, weight: Weight, like: Array) -> Array:
@@ -92,7 +94,7 @@ def _sum_fan_in(projection: Projection, weight: Weight, xp: ModuleType, dtype: n
 
     def add(part: tuple[slice, ...]) -> None:
         into, weights = total[part], kernel[part]
-        for block in blocks(weights.shape, 0, weights.ndim, BLOCK_WEIGHTS):
+        for block in blocks(weights.shape, 0, weights.ndim, cached_block(xp, BLOCK_WEIGHTS)):
             at = tuple(ALL if i in fan_in else kept for i, kept in enumerate(block))
             into[at] += _add_up(view_as(weights[block], weight, total.dtype), fan_in)
 

@@ -280,7 +280,7 @@ def _square_strengths(p: Projection) -> tuple[np.ndarray, np.ndarray]:
     """Sum of the squared weights into each target, and out of each source; float64."""
     if p.is_listed:
         (axis,) = p.axes
-        squares = _squared(p.listed_weight)
+        squares = _squared(p.listed_weight())
         return (
             np.bincount(axis.dst, squares, p.target.size),
             np.bincount(axis.src, squares, p.source.size),

@@ -179,7 +179,9 @@ def _triples(p: Projection, weight: Weight) -> Triples | None:
     """
     if p.is_listed:
         axis = p.axes[0]
-        weights = weight_view(p.listed_weight, weight) if weight is not None else np.ones(len(axis))
+        weights = (
+            weight_view(p.listed_weight(), weight) if weight is not None else np.ones(len(axis))
+        )
         return _place_of_nodes(p.source)[axis.src], _place_of_nodes(p.target)[axis.dst], weights
     sources = _along(p.source, [a.src * a.src_stride for a in p.axes])
     targets = _along(p.target, [a.dst * a.dst_stride for a in p.axes])
