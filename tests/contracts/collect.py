@@ -20,11 +20,19 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.contracts.calls import uses
+from tests.contracts.cupy_sources import Sources
 
 OUTPUT = Path(__file__).with_name("signatures.json")
 
-# What gpugraph calls -> the file that defines it, and its name there.
+# What gpugraph calls of RAPIDS -> the file that defines it, and its name there. Names of CuPy's are
+# followed from where they are public.
 PYLIBCUGRAPH = [
     *("pagerank", "personalized_pagerank", "katz_centrality", "hits"),
     *("betweenness_centrality", "edge_betweenness_centrality", "bfs", "sssp"),
@@ -57,60 +65,51 @@ WANTED = {
         for name, home in DASK_HOMES.items()
     },
     "dask_cuda.LocalCUDACluster": ("dask_cuda/local_cuda_cluster.py", "LocalCUDACluster"),
-    "cugraph.dask.comms.initialize": ("cugraph/dask/comms/comms.py", "initialize"),
-    "cugraph.dask.comms.is_initialized": ("cugraph/dask/comms/comms.py", "is_initialized"),
-    "cugraph.dask.comms.destroy": ("cugraph/dask/comms/comms.py", "destroy"),
+    **{
+        f"cugraph.dask.comms.comms.{name}": ("cugraph/dask/comms/comms.py", name)
+        for name in ("initialize", "is_initialized", "destroy")
+    },
     "cudf.DataFrame": ("cudf/core/dataframe.py", "DataFrame"),
     "cudf.Series": ("cudf/core/series.py", "Series"),
     "cudf.RangeIndex": ("cudf/core/index.py", "RangeIndex"),
     "nx_cugraph.DiGraph.from_coo": ("nx_cugraph/classes/graph.py", "Graph.from_coo"),
-    **{
-        f"cupy.{name}": (f"cupy/{home}.py", name)
-        for name, home in {
-            "empty": "_creation/basic",
-            "zeros": "_creation/basic",
-            "ones": "_creation/basic",
-            "full": "_creation/basic",
-            "arange": "_creation/ranges",
-            "asarray": "_creation/from_data",
-            "stack": "_manipulation/join",
-            "lexsort": "_sorting/sort",
-            "unique": "_manipulation/add_remove",
-            "cumsum": "_math/sumprod",
-            "bincount": "_statistics/histogram",
-            "where": "_sorting/search",
-            "asnumpy": "__init__",
-            "is_available": "__init__",
-        }.items()
-    },
-    "cupy.RawModule": ("cupy/_core/raw.pyx", "RawModule"),
-    "cupy.RawKernel": ("cupy/_core/raw.pyx", "RawKernel"),
 }
+CUPY = ("cupy/", "cupyx/", "cupy_backends/")
 # Types that Cython writes before a parameter's name: "double alpha", "const DLDataType* x".
 C_TYPE = re.compile(r"^\s*(?:const\s+)?[\w.]+\s*\**\s+(?=\w)")
 
 
+def wanted() -> set[str]:
+    """Return all names that signatures are kept of."""
+    return WANTED.keys() | {use.name for use in uses() if use.name.startswith("cupy")}
+
+
 def sources(places: list[Path]) -> Iterator[tuple[str, str]]:
-    """Yield the path within its package, and the text, of every source that is wanted."""
-    wanted = {path for path, _ in WANTED.values()}
+    """Yield the path within its package, and the text, of every source that may be of use."""
     for place in places:
         if place.suffix == ".whl":
             with zipfile.ZipFile(place) as archive:
-                for name in archive.namelist():
-                    if name in wanted or name.endswith(".dist-info/METADATA"):
-                        yield name, archive.read(name).decode()
+                for name in filter(_is_of_use, archive.namelist()):
+                    yield name, archive.read(name).decode()
         elif place.name.endswith(".tar.gz"):
             with tarfile.open(place) as archive:
                 for member in archive:
                     name = member.name.partition("/")[2]
-                    if name in wanted or name == "PKG-INFO":
+                    if member.isfile() and _is_of_use(name):
                         yield name, archive.extractfile(member).read().decode()
         elif list(place.glob("*.whl")) or list(place.glob("*.tar.gz")):
             yield from sources([*place.glob("*.whl"), *place.glob("*.tar.gz")])
         else:
-            found = [place / path for path in wanted] + list(place.glob("*.dist-info/METADATA"))
-            for path in filter(Path.is_file, found):
-                yield str(path.relative_to(place)), path.read_text()
+            for path in place.rglob("*"):
+                name = path.relative_to(place).as_posix()
+                if _is_of_use(name):
+                    yield name, path.read_text()
+
+
+def _is_of_use(name: str) -> bool:
+    files = {path for path, _ in WANTED.values()}
+    is_of_cupy = name.startswith(CUPY) and name.endswith((".py", ".pyx"))
+    return name in files or is_of_cupy or name.endswith((".dist-info/METADATA", "PKG-INFO"))
 
 
 def parameters(text: str, name: str) -> str:
@@ -120,7 +119,7 @@ def parameters(text: str, name: str) -> str:
     for owner in owners:
         lines = _body(lines, owner)
     indent = "    " if owners else ""  # classes may stand in classes
-    start = re.search(rf"^{indent}def {function}\(", lines, re.MULTILINE)
+    start = re.search(rf"^{indent}(?:def|cpdef [\w ]*?)\s*{function}\(", lines, re.MULTILINE)
     if start is None:  # a class: what it is made with
         if re.search(rf"^(?:cdef )?class {function}\b", lines, re.MULTILINE) is None:
             raise LookupError(f"there is no {name}")
@@ -188,19 +187,24 @@ def collect(places: list[Path]) -> dict:
             texts[path] = text
     signatures = {
         called: f"({parameters(texts[path], name)})"
-        for called, (path, name) in sorted(WANTED.items())
+        for called, (path, name) in WANTED.items()
         if path in texts
     }
+    cupy = Sources(texts, parameters)
+    for name in wanted() - WANTED.keys():
+        with suppress(LookupError):  # where CuPy is installed, some of its sources are not
+            signatures[name] = cupy.signature(name)
     owners = {called.partition(".")[0].replace("_", "-") for called in signatures}
+    owners.discard("cupyx")  # is CuPy's
     return {
         "versions": {name: versions[name] for name in sorted(owners)},
-        "signatures": signatures,
+        "signatures": dict(sorted(signatures.items())),
     }
 
 
 if __name__ == "__main__":
     document = collect([Path(place) for place in sys.argv[1:]])
-    missing = sorted(WANTED.keys() - document["signatures"].keys())
+    missing = sorted(wanted() - document["signatures"].keys())
     if missing:
         sys.exit(f"No source found of {', '.join(missing)}.")
     OUTPUT.write_text(json.dumps(document, indent=1) + "\n")

@@ -56,7 +56,7 @@ class Communication(types.ModuleType):
         self.workers, self.begun = [], 0
 
     def initialize(self, *args, **kwargs):
-        given = fakes.bound("cugraph.dask.comms.initialize", args, kwargs)
+        given = fakes.bound("cugraph.dask.comms.comms.initialize", args, kwargs)
         if self.workers:
             raise Exception("Communicator is already initialized")
         assert given["p2p"]

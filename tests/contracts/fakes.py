@@ -43,22 +43,29 @@ def checked(called, function):
     return call
 
 
-def cupy(free=10**9, total=2 * 10**9, available=True):
-    """Return a module like CuPy, on a GPU of some memory, with numpy's functions."""
+def cupy(free=10**9, total=2 * 10**9, available=True, cached=0):
+    """Return a module like CuPy, on a GPU of some memory, with numpy's functions.
+
+    Of what is free, CuPy's pool keeps some back until it is told otherwise.
+    """
     module = types.ModuleType("cupy")
     for name in dir(np):
         if not name.startswith("_"):
             setattr(module, name, getattr(np, name))
     for called in SIGNATURES:
         owner, _, name = called.partition(".")
-        if owner == "cupy" and hasattr(np, name):
-            setattr(module, name, checked(called, getattr(np, name)))
+        real = getattr(np, name, None)
+        if owner == "cupy" and real is not None and not isinstance(real, np.ufunc | type):
+            setattr(module, name, checked(called, real))
     module.is_available = lambda: available
     module.asnumpy = checked("cupy.asnumpy", np.asarray)
     module.get_array_module = lambda *arrays: np
     module.__version__ = "14.2.0"
+    pool = types.SimpleNamespace(kept=cached)
+    pool.free_all_blocks = lambda: setattr(pool, "kept", 0)
+    module.get_default_memory_pool = lambda: pool
     runtime = types.SimpleNamespace(
-        memGetInfo=lambda: (free, total),
+        memGetInfo=lambda: (free - pool.kept, total),
         getDevice=lambda: 0,
         setDevice=lambda i: None,
         getDeviceCount=lambda: 1,

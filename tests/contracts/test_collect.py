@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.collect import WANTED, collect, parameters
+from tests.contracts.collect import collect, parameters, wanted
 from tests.contracts.fakes import SIGNATURES
 
 SOURCE = """
@@ -30,6 +30,9 @@ class Graph:
 
 class MultiGraph(Graph):
     pass
+
+cpdef int version(int device) except? -1:
+    pass
 """
 
 
@@ -40,6 +43,7 @@ class MultiGraph(Graph):
         ("Graph", "m_graph=None"),
         ("Graph.read", "input_df, source=None"),
         ("MultiGraph", "m_graph=None"),
+        ("version", "device"),
     ],
 )
 def test_parameters_of_cython_and_python(name, expected):
@@ -58,7 +62,7 @@ def test_what_is_missing_is_an_error():
 
 
 def test_all_that_is_wanted_is_in_the_contract():
-    assert SIGNATURES.keys() == WANTED.keys()
+    assert SIGNATURES.keys() == wanted()
 
 
 def test_installed_libraries_keep_the_contract():
