@@ -141,6 +141,7 @@ def index_dtype(n_nodes: int) -> np.dtype:
 def free_memory(xp: ModuleType = np) -> int:
     """Bytes that can still be taken: of the GPU, or of the host and the container around us."""
     if xp is not np:
+        give_back(xp)
         return int(xp.cuda.runtime.memGetInfo()[0])
     import psutil
 
@@ -149,6 +150,11 @@ def free_memory(xp: ModuleType = np) -> int:
     if limit is not None and used is not None:
         free = min(free, limit - used)
     return free
+
+
+def give_back(xp: ModuleType) -> None:
+    """Return what CuPy keeps of the GPU's memory for its next arrays, so that all may have it."""
+    xp.get_default_memory_pool().free_all_blocks()
 
 
 def _cgroup(name: str) -> int | None:
@@ -167,7 +173,8 @@ def require_memory(n_bytes: int, what: str, advice: str, xp: ModuleType = np) ->
         raise GraphTooLargeError(
             f"{what} needs about {format_bytes(n_bytes)}, but only {format_bytes(free)} of "
             f"{'GPU ' if xp is not np else ''}memory are free, of which gpugraph takes at most "
-            f"{SHARE_OF_FREE_MEMORY:.0%}. {advice}"
+            f"{SHARE_OF_FREE_MEMORY:.0%}. {advice}",
+            device="cpu" if xp is np else "cuda",
         )
 
 

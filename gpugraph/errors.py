@@ -52,7 +52,17 @@ class RangeError(GpugraphError, OverflowError):
 
 
 class GraphTooLargeError(GpugraphError, MemoryError):
-    """A materialised graph would not fit in memory."""
+    """A graph, or what is computed of it, does not fit in memory.
+
+    Attributes
+    ----------
+    device : {"cpu", "cuda"}
+        Whose memory that is.
+    """
+
+    def __init__(self, *args: object, device: str = "cpu") -> None:
+        super().__init__(*args)
+        self.device = device
 
 
 class OutputError(GpugraphError, OSError):

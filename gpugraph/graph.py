@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from gpugraph.arrays import (
 from gpugraph.edges import Edgelist, Edges, chunks, edge_maker
 from gpugraph.errors import SelectionError
 from gpugraph.export.files import Progress, no_progress
+from gpugraph.fallback import chunks_fall_back, falls_back
 from gpugraph.population import Population, Tensor
 from gpugraph.projection import Projection
 from gpugraph.views import Weight, check_view
@@ -260,7 +261,8 @@ class NeuronGraph:
         chunk_edges : int, optional
             Most edges in a chunk. A chunk holds edges of one projection.
         device : {"auto", "cpu", "cuda"}
-            Where the columns are made; "auto" takes the GPU if there is one.
+            Where the columns are made; "auto" takes the GPU if there is one, and the CPU after
+            all, with a RuntimeWarning, if the GPU has no memory for the first chunk.
 
         Yields
         ------
@@ -273,11 +275,10 @@ class NeuronGraph:
             If a population does not exist, or ``chunk_edges`` is no whole number of at least 1.
         DeviceError
             If the device is not there.
+        GraphTooLargeError
+            If a GPU has no memory for a chunk.
         """
-        xp = namespace(device)
-        if chunk_edges is None:
-            chunk_edges = CHUNK_EDGES if xp is np else CHUNK_EDGES_GPU
-        if not hasattr(chunk_edges, "__index__") or chunk_edges < 1:
+        if chunk_edges is not None and (not hasattr(chunk_edges, "__index__") or chunk_edges < 1):
             raise SelectionError(
                 f"chunk_edges must be a whole number of at least 1, not {chunk_edges}."
             )
@@ -286,10 +287,18 @@ class NeuronGraph:
         names = None if populations is None else {self.population(n).name for n in populations}
         chosen = [p for p in self.projections if names is None or p.target.name in names]
         ranges = [(p, 0, p.n_edges) for p in chosen]
-        return chunks(ranges, chunk_edges, self.index_dtype, xp)
 
+        def make(xp: ModuleType) -> Iterator[Edges]:
+            most = chunk_edges or (CHUNK_EDGES if xp is np else CHUNK_EDGES_GPU)
+            return chunks(ranges, most, self.index_dtype, xp)
+
+        return chunks_fall_back(make, device, f"making the edges of '{self.name}'")
+
+    @falls_back
     def materialise(self, device: Device = "auto") -> Edgelist:
         """Make all edges at once, in memory, in the order of `edges`.
+
+        With ``device="auto"`` on the GPU if they fit there, else on the CPU, with a RuntimeWarning.
 
         Raises
         ------

@@ -12,6 +12,7 @@ import numpy as np
 from gpugraph.arrays import Array, Device, namespace, namespace_of, require_memory
 from gpugraph.edge_values import EdgeValues, Term
 from gpugraph.engines import Engine, is_cugraph, is_networkx
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.scaled import NOTHING, Scaled, pull
 from gpugraph.shortest_paths import Classes, batches, count_shortest_paths, pivots, saved
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Shares = dict[int, Scaled]
 
 
+@falls_back
 def betweenness_centrality(
     graph: NeuronGraph,
     k: int | None = None,
@@ -125,6 +127,7 @@ def betweenness_centrality(
     return NodeValues(graph, total, "betweenness_centrality")
 
 
+@falls_back
 def edge_betweenness_centrality(
     graph: NeuronGraph,
     k: int | None = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpugraph.arrays import Array, Device, namespace
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.shortest_paths import Classes, batches, count_shortest_paths, depths, pivots
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from gpugraph.population import Population
 
 
+@falls_back
 def closeness_centrality(
     graph: NeuronGraph,
     k: int | None = None,
@@ -67,6 +69,7 @@ def closeness_centrality(
     return NodeValues(graph, values, "closeness_centrality")
 
 
+@falls_back
 def harmonic_centrality(
     graph: NeuronGraph,
     k: int | None = None,

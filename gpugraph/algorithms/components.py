@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpugraph.arrays import Device, namespace
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
 
+@falls_back
 def weakly_connected_components(graph: NeuronGraph, *, device: Device = "auto") -> NodeValues:
     """Return, per node, the smallest id of the nodes that edges connect it with in any direction.
 

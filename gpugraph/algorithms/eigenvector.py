@@ -10,6 +10,7 @@ from gpugraph.algorithms.requirements import require_non_negative
 from gpugraph.algorithms.singular_values import largest_eigenpairs
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.errors import UndefinedMeasureError
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.views import Weight
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
 
+@falls_back
 def eigenvector_centrality(
     graph: NeuronGraph,
     weight: Weight = "magnitude",

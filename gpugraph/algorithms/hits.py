@@ -11,6 +11,7 @@ from gpugraph.algorithms.singular_values import DENSE, largest_eigenpairs
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import UndefinedMeasureError
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.views import Weight
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gpugraph.projection import Projection
 
 
+@falls_back
 def hits(
     graph: NeuronGraph,
     weight: Weight = "magnitude",

@@ -13,6 +13,7 @@ from gpugraph.algorithms.requirements import float_dtype, require_finite, requir
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.scaled import Scaled, node_values, pull
 from gpugraph.sweep import Incoming, sweep
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gpugraph.population import Population
 
 
+@falls_back
 def katz_centrality(
     graph: NeuronGraph,
     alpha: float = 0.1,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpugraph.arrays import Device, namespace
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
 
+@falls_back
 def longest_path_length(graph: NeuronGraph, *, device: Device = "auto") -> NodeValues:
     """Return the number of edges of the longest path that ends at each node.
 

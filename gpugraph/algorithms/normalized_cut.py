@@ -11,6 +11,7 @@ import numpy as np
 from gpugraph.algorithms.laplacian import Laplacian, add_undirected
 from gpugraph.arrays import Device, namespace
 from gpugraph.errors import SelectionError, UndefinedMeasureError
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.views import Weight
 
@@ -45,6 +46,7 @@ class Clustering:
     eigenvalues: tuple[float, ...]
 
 
+@falls_back
 def normalized_cut(
     graph: NeuronGraph,
     n_clusters: int = 4,

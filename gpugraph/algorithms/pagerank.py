@@ -16,6 +16,7 @@ from gpugraph.algorithms.requirements import (
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.sweep import Incoming, sweep
 from gpugraph.views import Weight
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gpugraph.population import Population
 
 
+@falls_back
 def pagerank(
     graph: NeuronGraph,
     alpha: float = 0.85,

@@ -8,12 +8,14 @@ import numpy as np
 
 from gpugraph.algorithms.path_strength import through
 from gpugraph.arrays import Device, namespace
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
 
+@falls_back
 def path_count(graph: NeuronGraph, *, device: Device = "auto") -> NodeValues:
     """Return the number of input-to-output paths through each node.
 

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from gpugraph.algorithms.requirements import float_dtype, require_finite, require_view
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.edge_values import EdgeValues, Term
+from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.scaled import Scaled, node_values, pull
 from gpugraph.sweep import Incoming, sweep
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gpugraph.population import Population
 
 
+@falls_back
 def path_strength(
     graph: NeuronGraph,
     weight: Weight = "magnitude",
@@ -69,6 +71,7 @@ def path_strength(
     return through(graph, weight, float_dtype(dtype), namespace(device), "path_strength")
 
 
+@falls_back
 def edge_path_strength(
     graph: NeuronGraph,
     weight: Weight = "magnitude",

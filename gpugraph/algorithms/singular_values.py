@@ -10,6 +10,7 @@ import numpy as np
 from gpugraph.arrays import Array, Device, namespace, require_memory
 from gpugraph.axes import Axis, fan_in
 from gpugraph.errors import ConvergenceError, NonFiniteError, SelectionError
+from gpugraph.fallback import falls_back
 from gpugraph.population import Population, strides
 from gpugraph.projection import Projection
 from gpugraph.views import OPPOSITE, Weight, check_view, gain_view
@@ -20,6 +21,7 @@ DENSE = 2**20
 BASIS = 20
 
 
+@falls_back
 def singular_values(
     projection: Projection,
     k: int = 6,
@@ -217,6 +219,8 @@ def largest_eigenpairs(
     start = xp.ones(n) if start is None else start
     if not bool(xp.isfinite(multiply(start)).all()):
         raise NonFiniteError(f"{what} cannot be computed: weights hold NaN or infinity.")
+    from scipy.sparse.linalg import ArpackError
+
     if xp is np:
         from scipy.sparse.linalg import LinearOperator, eigsh
     else:
@@ -224,7 +228,7 @@ def largest_eigenpairs(
     operator = LinearOperator((n, n), matvec=lambda x: multiply(x.reshape(-1)), dtype=np.float64)
     try:
         values, vectors = eigsh(operator, k, which="LA", v0=start, ncv=basis, tol=tol)
-    except RuntimeError as error:  # ARPACK's errors are
+    except ArpackError as error:
         raise ConvergenceError(
             f"{what} did not come within a tolerance of {tol:g}. Pass a larger tol."
         ) from error

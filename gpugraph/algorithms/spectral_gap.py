@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from gpugraph.algorithms.laplacian import Laplacian
 from gpugraph.arrays import Device, namespace
+from gpugraph.fallback import falls_back
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
 
 
+@falls_back
 def spectral_gap(
     graph: NeuronGraph,
     weight: Weight = "magnitude",
