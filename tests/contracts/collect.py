@@ -5,7 +5,7 @@ Reads sources, imports nothing, and so works without a GPU and without their lib
     pip download --no-deps --only-binary=:all: -d wheels pylibcugraph-cu13 cugraph-cu13 cudf-cu13 \
         nx-cugraph-cu13 dask-cuda
     (and the source archive of cupy, from PyPI, beside them)
-    python tests/contracts/collect.py wheels
+    python -m tests.contracts.collect wheels
 
 Takes wheels, source archives, folders of them, or the site-packages folder where they are
 installed.
@@ -22,9 +22,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.contracts.calls import uses
 from tests.contracts.cupy_sources import Sources

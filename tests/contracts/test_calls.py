@@ -10,17 +10,16 @@ from tests.contracts.calls import Use, uses, uses_in
 from tests.contracts.cupy_sources import UFUNC, Sources
 from tests.contracts.fakes import SIGNATURES, signature
 
-# What a ufunc of CuPy's takes beside its operands; numpy's "where" is not among it.
+# What a ufunc of CuPy's takes beside its operands; numpy's "where" is not among them.
 UFUNC_OPTIONS = {"out", "dtype", "casting"}
 USES = list(uses())
-# Computed with by stand-ins, which bind what each call really is given.
 FOUND = sorted({use.name for use in USES})
 
 
 def misfit(use: Use) -> str | None:
     """Return why a call does not fit, if it does not."""
     if use.name not in SIGNATURES:
-        return f"{use.where}: no signature of {use.name}: collect it (tests/contracts/collect.py)"
+        return f"{use.where}: no signature of {use.name}: see tests/contracts/collect.py"
     if use.call is None or SIGNATURES[use.name] is None:
         return None
     if any(isinstance(argument, ast.Starred) for argument in use.call.args):
