@@ -71,10 +71,10 @@ def to_cugraph(graph: NeuronGraph, weight: Weight, store_transposed: bool) -> An
     cugraph, cudf = (import_library(name, "to_cugraph") for name in ("cugraph", "cudf"))
     ids, number = graph.index_dtype, graph.weight_dtype
     size = 2 * ids.itemsize + number.itemsize
-    require_device_memory(graph, size * CHECKED, "to_cugraph", xp)
     kind = cugraph.MultiGraph if may_have_parallel_edges(graph) else cugraph.Graph
     built = kind(directed=True)
     with translated_errors(graph, "to_cugraph"):
+        require_device_memory(graph, size * CHECKED, "to_cugraph", xp)
         columns = weighted_columns(graph, weight, ids, number, xp)
         vertices = xp.arange(graph.n_nodes, dtype=ids)
         built.from_cudf_edgelist(
@@ -102,8 +102,8 @@ def to_nx_cugraph(graph: NeuronGraph, weight: Weight) -> Any:
     is_multigraph = may_have_parallel_edges(graph)
     size = 2 * ids.itemsize + number.itemsize
     per_edge = size * DIRECTED + MERGING_BYTES * is_multigraph
-    require_device_memory(graph, per_edge, "to_nx_cugraph", xp)
     with translated_errors(graph, "to_nx_cugraph"):
+        require_device_memory(graph, per_edge, "to_nx_cugraph", xp)
         columns = weighted_columns(graph, weight, ids, number, xp)
         if is_multigraph:
             columns = merged(columns, xp)

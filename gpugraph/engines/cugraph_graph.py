@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,17 +14,18 @@ from gpugraph.arrays import (
     SHARE_OF_FREE_MEMORY,
     Array,
     free_memory,
+    give_back,
     namespace,
     require_memory,
 )
 from gpugraph.edges import Edgelist, edge_maker
 from gpugraph.errors import (
     ConvergenceError,
-    GraphTooLargeError,
     MissingDependencyError,
     NonFiniteError,
     SelectionError,
 )
+from gpugraph.fallback import gpu_memory_errors
 from gpugraph.node_values import NodeValues
 from gpugraph.views import Weight
 
@@ -42,7 +42,10 @@ DIRECTED, UNDIRECTED = 2.5, 4.0
 MERGING_BYTES = 40
 NODE_BYTES = 64
 MOST_INT32_EDGES = 2**31 - 2
-OUT_OF_MEMORY = re.compile(r"out[ _]of[ _]memory|bad_alloc|MemoryAllocation", re.IGNORECASE)
+SMALLER = (
+    "take a part of the graph (subgraph, between, threshold, strongest), a smaller input_shape, or "
+    "a measure that makes no edges (the default engine)."
+)
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,8 @@ def device_graph(
     per_edge = (2 * ids.itemsize + number.itemsize * is_weighted) * (
         UNDIRECTED if undirected else DIRECTED
     ) + MERGING_BYTES * merge
-    require_device_memory(graph, per_edge, what, xp)
     with translated_errors(graph, what):
+        require_device_memory(graph, per_edge, what, xp)
         columns = weighted_columns(graph, weight if is_weighted else None, ids, number, xp)
         if length is not None:
             columns = _with_lengths(columns, length, xp)
@@ -147,8 +150,9 @@ def device_graph(
         properties = library.GraphProperties(
             is_symmetric=undirected, is_multigraph=is_multigraph and not undirected
         )
-        # cuGraph reads the columns on a stream of its own.
+        # cuGraph reads the columns on a stream of its own, and has its own allocator.
         xp.cuda.get_current_stream().synchronize()
+        give_back(xp)
         built = library.SGGraph(
             resource_handle=handle,
             graph_properties=properties,
@@ -162,6 +166,8 @@ def device_graph(
             drop_multi_edges=undirected and is_multigraph and not merge,
             symmetrize=undirected,
         )
+        del columns  # it has copied them
+        give_back(xp)
     given = {"resource_handle": handle, "graph": built}
     return DeviceGraph(graph, library, xp, given, ids, number)
 
@@ -178,7 +184,7 @@ def import_library(name: str, what: str) -> ModuleType:
 
     try:
         return importlib.import_module(name)
-    except (ImportError, OSError, RuntimeError) as error:
+    except Exception as error:  # a broken installation may raise anything
         from gpugraph.doctor import install_command
 
         raise MissingDependencyError(
@@ -204,21 +210,15 @@ def require_device_memory(
 @contextmanager
 def translated_errors(graph: NeuronGraph, what: str) -> Iterator[None]:
     """Raise what cuGraph and CuPy report of memory and convergence as gpugraph's errors."""
-    try:
-        yield
-    except GraphTooLargeError:
-        raise
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
-            raise GraphTooLargeError(
-                f"The GPU ran out of memory in {what} on '{graph.name}' ({graph.n_edges:,} edges). "
-                "Free what else is on it, take a part of the graph (subgraph, between, threshold, "
-                "strongest) or a smaller input_shape, or a measure that makes no edges (the "
-                f"default engine). It said: {error}"
+    with gpu_memory_errors(f"{what} on '{graph.name}' ({graph.n_edges:,} edges)", SMALLER):
+        try:
+            yield
+        except RuntimeError as error:
+            if "converge" not in str(error):
+                raise
+            raise ConvergenceError(
+                f"{what} did not converge in cuGraph: {error} Choose engine='sweep'."
             ) from error
-        if "converge" in str(error):
-            raise ConvergenceError(f"{what} did not converge in cuGraph: {error}") from error
-        raise
 
 
 def weighted_columns(
@@ -260,19 +260,33 @@ def apply_view(weights: Array, weight: Weight, xp: ModuleType) -> None:
 
 
 def _with_lengths(columns: Edgelist, length: Length, xp: ModuleType) -> Edgelist:
-    """Turn weights of at least 0 into lengths; a weight of 0 is no edge where it would be endless.
+    """Turn weights of at least 0 into lengths; edges that would be endless are none.
 
-    Lengths of infinity would spoil the mean from which cuGraph takes its steps.
+    cuGraph goes by steps of the mean length: it may be neither infinite nor 0.
     """
-    if length == "weight":
-        return columns
+    if length != "weight":
+        columns = _inverted(columns, length, xp)
+    if len(columns.weight) and not bool(columns.weight.any()):
+        # A loop shortens no path.
+        columns = Edgelist(
+            *(
+                xp.concatenate([column, xp.full(1, end, column.dtype)])
+                for column, end in zip(columns, (0, 0, 1), strict=True)
+            )
+        )
+    return columns
+
+
+def _inverted(columns: Edgelist, length: Length, xp: ModuleType) -> Edgelist:
+    """Make strong edges short."""
     weights = columns.weight
     if len(weights) and length == "negative_log" and float(weights.max()) > 1:
         raise SelectionError(
             "length='negative_log' needs weights of at most 1, such as probabilities, but the "
             f"largest is {float(weights.max()):.6g}. Choose length='inverse'."
         )
-    leads_on = weights > 0
+    # 1 / what is below the smallest normal number may be infinite, as -log(0) is.
+    leads_on = weights >= np.finfo(weights.dtype).tiny
     if not bool(leads_on.all()):
         columns = Edgelist(*(column[leads_on] for column in columns))
     weights = columns.weight
