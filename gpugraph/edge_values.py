@@ -69,6 +69,7 @@ class EdgeValues:
 
     def __getitem__(self, projection: Projection) -> np.ndarray:
         """Values of one projection's edges, in their order."""
+        self._of(projection)
         return self.range(projection, 0, projection.n_edges)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -144,7 +145,8 @@ class EdgeValues:
         if projection not in self._terms:
             raise SelectionError(
                 f"'{self.name}' has values for the projections of '{self.graph.name}' "
-                "(graph.projections), and the one asked for is not among them."
+                "(graph.projections), and the one asked for is not among them. items() yields "
+                "((src, dst), value) for every edge."
             )
         return self._terms[projection]
 

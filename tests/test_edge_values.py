@@ -170,3 +170,10 @@ def test_zeros_are_in_any_range(exponent):
     values, projection = single(0.0, 2.0, exponent)
     assert_array_equal(values[projection], [0])
     assert_array_equal(values.per_parameter(projection), [0])
+
+
+@pytest.mark.parametrize("read", [lambda v: v[0], lambda v: v[0, 130], list, dict])
+def test_what_is_no_projection_is_shown_the_way_to_the_edges(read):
+    values, _ = random_values(graph_of(cnn), None)
+    with pytest.raises(gg.SelectionError, match=r"items\(\) yields \(\(src, dst\), value\)"):
+        read(values)

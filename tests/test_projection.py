@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -170,6 +170,7 @@ def test_reductions_against_loops(projection, reduce):
 @pytest.mark.parametrize("reduce", JOINS)
 @given(projection=any_projection())
 def test_reductions_of_any_projection_against_loops(projection, view, reduce):
+    assume(reduce != "product" or projection.n_edges <= 100)  # longer ones leave float64's range
     assert_reduces(projection, view, reduce)
 
 
