@@ -7,7 +7,7 @@ communities, cores, triangles and weighted shortest paths come from cuGraph alon
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log10
+from math import ceil, isfinite, log, log10
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +76,8 @@ def pagerank(
     ``jump`` is where jumps land and what walks go on from at nodes without out-strength.
     """
     what = "PageRank by cuGraph"
+    tolerance = 1e-12 if dtype == FLOAT64 else 1e-6
+    rounds = _rounds(alpha, tolerance)
     built = device_graph(graph, weight, dtype, what, transposed=True)
     options: dict[str, Any] = {
         "precomputed_vertex_out_weight_vertices": None,
@@ -83,8 +85,8 @@ def pagerank(
         "initial_guess_vertices": None,
         "initial_guess_values": None,
         "alpha": alpha,
-        "epsilon": 1e-12 if dtype == FLOAT64 else 1e-6,
-        "max_iterations": MOST_ITERATIONS,
+        "epsilon": tolerance,
+        "max_iterations": rounds,
         "do_expensive_check": False,
         "fail_on_nonconvergence": False,
     }
@@ -99,12 +101,25 @@ def pagerank(
                 **options,
             )
     vertices, values, converged = result
-    if not converged:
+    if not converged and rounds == MOST_ITERATIONS:
         raise ConvergenceError(
             f"{what} did not converge in {MOST_ITERATIONS} iterations. Take a smaller alpha, or "
             "engine='sweep', which does not iterate."
         )
     return built.node_values(vertices, values, "pagerank")
+
+
+def _rounds(alpha: float, tolerance: float) -> int:
+    """Return how many rounds bring PageRank's change below a tolerance, if no rounding is there.
+
+    Two distributions differ by 2 at most, and every round multiplies that by alpha at most. What
+    cuGraph still sees to change after these rounds are last digits.
+    """
+    if alpha == 0:
+        return 3
+    if alpha == 1:
+        return MOST_ITERATIONS
+    return min(MOST_ITERATIONS, ceil(log(tolerance / 2) / log(alpha)) + 3)
 
 
 def katz_centrality(
@@ -140,9 +155,15 @@ def katz_centrality(
             do_expensive_check=False,
         )
     result = built.by_id(vertices, values)
-    if not normalized and graph.n_nodes:
-        start = int(np.flatnonzero(graph.in_degree() == 0)[0])
-        result *= first / result[start]
+    if graph.n_nodes:
+        start = float(result[int(np.flatnonzero(graph.in_degree() == 0)[0])])
+        if not start or not isfinite(float(result.sum())):
+            raise RangeError(
+                f"{what}: the sum of its squares, which it scales by, is beyond the range of "
+                f"{dtype}. Choose engine='sweep', or a smaller alpha."
+            )
+        if not normalized:
+            result *= first / start
     return NodeValues(graph, result, "katz_centrality")
 
 
@@ -155,6 +176,8 @@ def hits(
             "cuGraph's HITS does not read weights, and scales its results: choose weight=None and "
             "normalized=True, or engine='sweep'."
         )
+    if not graph.n_edges:
+        raise UndefinedMeasureError(f"HITS of '{graph.name}' is undefined: it has no edges.")
     what = "HITS by cuGraph"
     built = device_graph(graph, None, FLOAT64, what, transposed=True)
     with translated_errors(graph, what):
@@ -178,6 +201,12 @@ def betweenness_centrality(
 ) -> NodeValues:
     """Return `gpugraph.betweenness_centrality` by cuGraph; ``sources`` None: from all nodes."""
     what = "Betweenness by cuGraph"
+    others = graph.n_nodes if endpoints else graph.n_nodes - 1
+    if others < 2 or (sources is not None and len(sources) == others < graph.n_nodes):
+        raise SelectionError(
+            "cuGraph's betweenness divides by 0 for graphs of 2 nodes, and takes all nodes but one "
+            "for all: choose another k, or engine='sweep'."
+        )
     built = device_graph(graph, None, FLOAT64, what, wide=_counts_need_int64(graph))
     with translated_errors(graph, what):
         vertices, values = built.library.betweenness_centrality(
@@ -216,9 +245,11 @@ def edge_betweenness_centrality(
             **built.given,
             k=_vertices(built, chosen),
             random_state=None,
-            normalized=normalized,
+            normalized=True,  # else it leaves out how many nodes were drawn
             do_expensive_check=False,
         )
+        if not normalized:
+            values *= graph.n_nodes * (graph.n_nodes - 1.0)
         # cuGraph has an order of its own; parallel edges have the same value.
         ours = edge_range(graph, 0, graph.n_edges, built.ids, FLOAT32, xp)
         result = xp.empty(graph.n_edges, values.dtype)
@@ -304,10 +335,10 @@ def sssp(
     source : int
         A node's id.
     length : {"inverse", "negative_log", "weight"}
-        What makes an edge long. "inverse": 1 / weight, so that strong edges are short and edges
-        of weight 0 lead nowhere. "negative_log": -log(weight), so that the shortest path has the
-        largest product of weights; they may be 1 at most. "weight": the weight itself, so that
-        strong edges are long.
+        What makes an edge long. "inverse": 1 / weight, so that strong edges are short.
+        "negative_log": -log(weight), so that the shortest path has the largest product of
+        weights; they may be 1 at most. Of both, edges of weight 0, or next to it, lead nowhere.
+        "weight": the weight itself, so that strong edges are long.
     weight : {"magnitude", "positive", "negative", "weight", None}
         View of the weights; ``"weight"`` where none is negative.
     dtype : float64 or float32
@@ -359,7 +390,7 @@ def core_number(graph: NeuronGraph) -> NodeValues:
     built = device_graph(graph, None, FLOAT32, what, undirected=True, merge=False)
     with translated_errors(graph, what):
         vertices, values = built.library.core_number(
-            **built.given, degree_type="bidirectional", do_expensive_check=False
+            **built.given, degree_type="outgoing", do_expensive_check=False
         )
     return built.node_values(vertices, values, "core_number")
 
@@ -414,10 +445,12 @@ def louvain(
 
     Raises
     ------
+    SelectionError
+        If a number is not above 0.
     SignedWeightsError
         If the view holds negative weights, which cuGraph would not notice.
     UndefinedMeasureError
-        If the graph has no edges.
+        If no edge weighs more than 0.
     DeviceError
         If there is no usable NVIDIA GPU; it says what is missing.
     MissingDependencyError
@@ -430,6 +463,7 @@ def louvain(
     Blondel, Guillaume, Lambiotte, Lefebvre (2008). Fast unfolding of communities in large
     networks. Journal of Statistical Mechanics P10008.
     """
+    _require_positive(resolution=resolution, threshold=threshold, max_level=max_level)
     built = _undirected(graph, weight, "Louvain")
     with translated_errors(graph, "Louvain"):
         result = built.library.louvain(
@@ -459,6 +493,7 @@ def leiden(
     ----------
     Traag, Waltman, van Eck (2019). From Louvain to Leiden. Scientific Reports 9, 5233.
     """
+    _require_positive(resolution=resolution, theta=theta, max_level=max_level)
     built = _undirected(graph, weight, "Leiden")
     with translated_errors(graph, "Leiden"):
         result = built.library.leiden(
@@ -486,12 +521,19 @@ def ecg(
     """Return communities by ensemble clustering (ECG), by cuGraph; otherwise as `louvain`.
 
     An ensemble of truncated Louvain runs weighs each edge by how often it joins nodes of one
-    community, from ``min_weight`` up; Louvain on these weights decides.
+    community, from ``min_weight`` up; Louvain on these weights decides. ``resolution`` is 1 at
+    most.
 
     References
     ----------
     Poulin, Théberge (2018). Ensemble clustering for graphs. arXiv:1809.05578.
     """
+    _require_positive(ensemble_size=ensemble_size, max_level=max_level)
+    if not (0 < resolution <= 1 and 0 < threshold <= 1 and min_weight >= 0):
+        raise SelectionError(
+            "cuGraph's ECG takes a resolution and a threshold above 0, up to 1, and a min_weight "
+            f"of at least 0, not {resolution}, {threshold} and {min_weight}."
+        )
     built = _undirected(graph, weight, "ECG")
     with translated_errors(graph, "ECG"):
         result = built.library.ecg(
@@ -553,9 +595,18 @@ def spectral_modularity(
 def _undirected(graph: NeuronGraph, weight: Weight, what: str) -> DeviceGraph:
     """Build the undirected graph of communities, whose weights must be of at least 0."""
     require_non_negative(graph, weight, what)
-    if not graph.n_edges:
-        raise UndefinedMeasureError(f"{what} finds no communities without edges.")
+    if not graph.out_strength(weight).any():
+        raise UndefinedMeasureError(
+            f"{what} finds no communities in '{graph.name}': in the view weight={weight!r} no edge "
+            "weighs more than 0."
+        )
     return device_graph(graph, weight, graph.weight_dtype, what, undirected=True)
+
+
+def _require_positive(**options: float) -> None:
+    for name, value in options.items():
+        if not value > 0:
+            raise SelectionError(f"{name} must be above 0, not {value}.")
 
 
 def _communities(built: DeviceGraph, result: tuple[Array, Array, float], name: str) -> Communities:

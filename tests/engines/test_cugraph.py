@@ -108,7 +108,30 @@ def test_pagerank_refuses_dangling(rapids):
 def test_pagerank_that_does_not_converge(rapids, monkeypatch):
     monkeypatch.setattr(fakes._Answers, "pagerank", lambda built, given: (None, None, False))
     with pytest.raises(gg.ConvergenceError, match=r"1000 iterations.*engine='sweep'"):
-        gg.pagerank(drawn(), engine="cugraph")
+        gg.pagerank(drawn(), alpha=0.999, engine="cugraph")
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 0.85, 0.99])
+def test_pagerank_takes_no_more_rounds_than_could_help(rapids, alpha):
+    graph = with_dead_channels()
+    rounds = cugraph._rounds(alpha, 1e-300)  # rounding keeps it from coming that close
+    assert 2 * alpha ** (rounds - 1) < 1e-300 or rounds == 1000
+    got = gg.pagerank(graph, alpha=alpha, engine="cugraph")
+    np.testing.assert_allclose(got, gg.pagerank(graph, alpha=alpha, device="cpu"), rtol=1e-8)
+
+
+def test_pagerank_whose_last_digits_never_rest(rapids, monkeypatch):
+    real = fakes._Answers.pagerank
+
+    def restless(built, given):
+        return *real(built, given | {"epsilon": 0.0})[:2], False
+
+    monkeypatch.setattr(fakes._Answers, "pagerank", restless)
+    graph = with_dead_channels()
+    expected = gg.pagerank(graph, device="cpu")
+    for dtype, tolerance in ((np.float64, 1e-11), (np.float32, 1e-5)):
+        got = gg.pagerank(graph, dtype=dtype, engine="cugraph")
+        np.testing.assert_allclose(got, expected, rtol=tolerance)
 
 
 @pytest.mark.parametrize("build", GRAPHS)
@@ -127,6 +150,11 @@ def test_katz_refuses_what_cugraph_would_not_do(rapids, options):
         gg.katz_centrality(drawn(), engine="cugraph", **options)
 
 
+def test_katz_beyond_the_range_of_its_squares(rapids):
+    with pytest.raises(gg.RangeError, match=r"Katz.*squares.*engine='sweep'"):
+        gg.katz_centrality(layered([3, 3], 1e160), 1.0, weight="weight", engine="cugraph")
+
+
 def test_hits(rapids):
     graph = with_dead_channels()
     hubs, authorities = gg.hits(graph, None, engine="cugraph")
@@ -142,6 +170,11 @@ def test_hits_refuses_what_cugraph_would_not_do(rapids, options):
         cugraph.hits(drawn(), **options)
 
 
+def test_hits_needs_edges(rapids):
+    with pytest.raises(gg.UndefinedMeasureError, match="no edges"):
+        cugraph.hits(without_edges())
+
+
 @pytest.mark.parametrize("build", [with_dead_channels, two_branches])
 @pytest.mark.parametrize("endpoints", [True, False])
 def test_betweenness(rapids, build, endpoints):
@@ -152,10 +185,25 @@ def test_betweenness(rapids, build, endpoints):
     assert rapids.last("betweenness_centrality")["k"] is None
 
 
-def test_betweenness_from_the_same_sources_as_the_sweeps(rapids):
-    gg.betweenness_centrality(drawn(), k=3, seed=1, engine="cugraph")
-    nodes = pivots(drawn(), 3, None, 1)
+@pytest.mark.parametrize("k", [1, 3, 5, 6])
+@pytest.mark.parametrize("endpoints", [True, False])
+@pytest.mark.parametrize("normalized", [True, False])
+def test_betweenness_from_the_same_sources_as_the_sweeps(rapids, k, endpoints, normalized):
+    graph = of_edges([(0, 1, 1.0), (0, 2, 1.0), (1, 3, 1.0), (2, 3, 1.0), (3, 4, 1.0)], [1] * 6)
+    options = {"k": k, "seed": 1, "endpoints": endpoints, "normalized": normalized}
+    if k == 5 and not endpoints:
+        with pytest.raises(gg.SelectionError, match="all nodes but one for all"):
+            gg.betweenness_centrality(graph, engine="cugraph", **options)
+        return
+    got = gg.betweenness_centrality(graph, engine="cugraph", **options)
+    nodes = pivots(graph, k, None, 1)
     np.testing.assert_array_equal(rapids.last("betweenness_centrality")["k"], nodes)
+    np.testing.assert_allclose(got, gg.betweenness_centrality(graph, device="cpu", **options))
+
+
+def test_betweenness_of_two_nodes_is_left_to_the_sweeps(rapids):
+    with pytest.raises(gg.SelectionError, match="graphs of 2 nodes"):
+        gg.betweenness_centrality(layered([1, 1]), engine="cugraph")
 
 
 def test_paths_beyond_int32_are_counted_in_int64(rapids):
@@ -170,10 +218,14 @@ def test_paths_beyond_int64_are_refused(rapids):
         gg.betweenness_centrality(ladder(70, 2), engine="cugraph")
 
 
-def test_edge_betweenness_is_in_the_order_of_the_edges(rapids):
+@pytest.mark.parametrize("k", [None, 4])
+@pytest.mark.parametrize("normalized", [True, False])
+def test_edge_betweenness_is_in_the_order_of_the_edges(rapids, k, normalized):
     graph = with_dead_channels()
-    expected = np.asarray(gg.edge_betweenness_centrality(graph, device="cpu"))
-    np.testing.assert_allclose(cugraph.edge_betweenness_centrality(graph), expected, rtol=1e-9)
+    options = {"k": k, "seed": 0, "normalized": normalized}
+    expected = np.asarray(gg.edge_betweenness_centrality(graph, device="cpu", **options))
+    got = cugraph.edge_betweenness_centrality(graph, **options)
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("build", [*GRAPHS, without_edges])
@@ -214,6 +266,21 @@ def test_sssp_by_negative_logarithms_finds_the_strongest_path(rapids):
     np.testing.assert_allclose(found, [1, 0.5, 0.25, 0.25, 0])
     with pytest.raises(gg.SelectionError, match=r"at most 1.*largest is 2"):
         cugraph.sssp(drawn(), 0, "negative_log")
+
+
+def test_sssp_along_lengths_of_0(rapids):
+    graph = of_edges([(0, 1, 1.0), (1, 2, 1.0)], [1] * 4)
+    for rule, weight in (("negative_log", "magnitude"), ("negative_log", None)):
+        found = cugraph.sssp(graph, 0, rule, weight)
+        np.testing.assert_array_equal(found, [0, 0, 0, np.inf])
+        np.testing.assert_array_equal(found.predecessors, [-1, 0, 1, -1])
+    zeros = of_edges([(0, 1, 0.0), (1, 2, 0.0)], [1] * 4)
+    np.testing.assert_array_equal(cugraph.sssp(zeros, 0, "weight"), [0, 0, 0, np.inf])
+
+
+def test_sssp_leaves_out_lengths_beyond_floats(rapids):
+    graph = of_edges([(0, 1, 1e-310), (0, 2, 0.5)], [1] * 3)
+    np.testing.assert_array_equal(cugraph.sssp(graph, 0, "inverse"), [0, np.inf, 2])
 
 
 def test_sssp_wants_a_rule_and_a_node(rapids):
@@ -281,9 +348,44 @@ def test_signed_weights_never_reach_cugraph(rapids, call):
     assert rapids.calls == []
 
 
-def test_communities_need_edges(rapids):
-    with pytest.raises(gg.UndefinedMeasureError, match="without edges"):
-        cugraph.louvain(without_edges())
+@pytest.mark.parametrize("name", ["louvain", "leiden", "ecg"])
+def test_communities_need_weights(rapids, name):
+    for graph, view in ((without_edges(), None), (layered([2, 2]), "negative")):
+        with pytest.raises(gg.UndefinedMeasureError, match="no edge weighs more than 0"):
+            getattr(cugraph, name)(graph, view)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("louvain", {"resolution": 0}),
+        ("louvain", {"max_level": 0}),
+        ("leiden", {"theta": -1}),
+        ("ecg", {"ensemble_size": 0}),
+        ("ecg", {"resolution": 2}),
+        ("ecg", {"threshold": 0}),
+    ],
+)
+def test_numbers_that_cugraph_would_refuse(rapids, name, options):
+    with pytest.raises(gg.SelectionError, match=f"{next(iter(options))}"):
+        getattr(cugraph, name)(two_branches(), **options)
+    assert rapids.calls == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: gg.pagerank(g, weight="weight", engine="cugraph"),
+        lambda g: cugraph.louvain(g, "weight"),
+        lambda g: cugraph.leiden(g, "weight"),
+        lambda g: cugraph.ecg(g, "weight"),
+        lambda g: cugraph.spectral_modularity(g, 2, "weight"),
+        lambda g: cugraph.sssp(g, 0, "inverse", "weight"),
+    ],
+)
+def test_signed_view_of_weights_that_are_not_negative(rapids, call):
+    call(layered([2, 3, 2], 0.5))
+    assert rapids.calls
 
 
 def test_weights_that_are_no_numbers_are_refused(rapids):
