@@ -6,6 +6,7 @@ import pytest
 
 import gpugraph as gg
 from gpugraph import arrays, doctor
+from tests.contracts import fakes
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +120,17 @@ def test_free_memory_knows_the_containers_limit(monkeypatch, tmp_path, limit, us
     monkeypatch.setattr(arrays, "Path", lambda _: tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(available=1000))
     assert arrays.free_memory() == free
+
+
+def test_free_memory_of_a_gpu_counts_what_cupy_keeps_for_later():
+    assert arrays.free_memory(fakes.cupy(free=1000, cached=600)) == 1000
+
+
+def test_require_memory_knows_whose_memory_it_is():
+    for xp, device in ((np, "cpu"), (fakes.cupy(free=1000), "cuda")):
+        with pytest.raises(gg.GraphTooLargeError) as caught:
+            arrays.require_memory(2**60, "The edge list", "Take less.", xp)
+        assert caught.value.device == device
 
 
 def test_require_memory_passes_what_fits(monkeypatch):

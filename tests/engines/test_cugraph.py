@@ -417,6 +417,35 @@ def test_too_large_a_graph_is_refused_with_what_would_fit(monkeypatch):
         gg.pagerank(layered([30, 30]), engine="cugraph")
 
 
+def test_cugraph_finds_cupys_cache_given_back(monkeypatch):
+    library = _install(monkeypatch, cached=10**8)
+    pool = sys.modules["cupy"].get_default_memory_pool()
+    kept, real = [], library.SGGraph
+
+    def build(**given):
+        kept.append(pool.kept)
+        pool.kept = 10**8  # as the columns leave it
+        return real(**given)
+
+    monkeypatch.setattr(library, "SGGraph", build, raising=False)
+    rank = fakes._Answers.pagerank
+    monkeypatch.setattr(
+        fakes._Answers, "pagerank", lambda *given: kept.append(pool.kept) or rank(*given)
+    )
+    gg.pagerank(drawn(), engine="cugraph")
+    assert kept == [0, 0]
+
+
+def test_a_gpu_without_memory_for_cugraph(rapids, monkeypatch):
+    def fail():
+        raise RuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    monkeypatch.setattr(sys.modules["cupy"].cuda.runtime, "memGetInfo", fail)
+    for call in (cugraph.louvain, gg.NeuronGraph.to_cugraph, gg.NeuronGraph.to_nx_cugraph):
+        with pytest.raises(gg.GraphTooLargeError, match=r"ran out of memory.*Free what else"):
+            call(drawn())
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -476,6 +505,31 @@ def test_cupy_without_cugraph(rapids, monkeypatch):
     message = r"Louvain needs pylibcugraph.*pip install 'gpugraph\[cuda1[23]\]'"
     with pytest.raises(gg.MissingDependencyError, match=message):
         cugraph.louvain(drawn())
+
+
+@pytest.mark.parametrize(
+    ("library", "call"),
+    [
+        ("cudf", lambda g: g.to_cudf()),
+        ("cudf", lambda g: g.to_cugraph()),
+        ("cugraph", lambda g: g.to_cugraph()),
+        ("nx_cugraph", lambda g: g.to_nx_cugraph()),
+    ],
+)
+def test_a_library_that_is_missing(rapids, monkeypatch, library, call):
+    monkeypatch.setitem(sys.modules, library, None)
+    message = rf"needs {library}, which.*pip install 'gpugraph\[cuda1[23]\]'"
+    with pytest.raises(gg.MissingDependencyError, match=message):
+        call(drawn())
+
+
+def test_a_library_that_refuses_the_driver(rapids, monkeypatch):
+    def refuse(name):
+        raise Exception("Please update your NVIDIA GPU driver.")  # as cuDF's own class is
+
+    monkeypatch.setattr("importlib.import_module", refuse)
+    with pytest.raises(gg.MissingDependencyError, match="Please update your NVIDIA GPU driver"):
+        drawn().to_cudf()
 
 
 def test_a_measure_that_is_not_cugraphs():
