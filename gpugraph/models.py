@@ -16,6 +16,8 @@ from gpugraph.input_shape import MINIMAL
 
 APPLICATIONS = "keras.applications:"
 ENDINGS = (".keras", ".h5", ".hdf5")
+# TensorFlow and JAX take nearly all of a GPU's memory when they start, unless these say otherwise.
+SPARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def load_model(model: Any, input_shape: Any = None, weights: str | None = None) -> Any:
@@ -38,7 +40,15 @@ def load_model(model: Any, input_shape: Any = None, weights: str | None = None) 
         If there is no such model or file, or the file cannot be read.
     ShapeError
         If ``input_shape`` is none that keras.applications could build.
+
+    Notes
+    -----
+    Where the model is not there yet, and so Keras may not have started, its backend is told to
+    take of a GPU's memory what it needs: in the environment, if nothing is said there.
     """
+    if isinstance(model, (str, os.PathLike)):
+        for name, value in SPARING.items():
+            os.environ.setdefault(name, value)
     import keras
 
     if isinstance(model, keras.Model):

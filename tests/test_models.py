@@ -1,3 +1,4 @@
+import os
 import urllib.error
 
 import keras
@@ -21,6 +22,18 @@ def saved(tmp_path):
         return tmp_path / name
 
     return save
+
+
+def test_keras_is_told_to_leave_the_gpus_memory_to_others(monkeypatch):
+    growth, preallocate = "TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE"
+    monkeypatch.setenv(growth, "false")  # the user's own choice
+    monkeypatch.setenv(preallocate, "")
+    monkeypatch.delenv(preallocate)
+    load_model(models.cnn())  # Keras has started
+    assert preallocate not in os.environ
+    with pytest.raises(gg.ModelError):
+        load_model("missing.keras")
+    assert (os.environ[growth], os.environ[preallocate]) == ("false", "false")
 
 
 def test_a_model_is_returned_as_it_is():
