@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gpugraph.arrays import (
-    Array,
     Device,
     index_dtype,
     namespace,
-    namespace_of,
     require_memory,
 )
 from gpugraph.edges import Edgelist, Edges, chunks, edge_maker
@@ -23,7 +21,7 @@ from gpugraph.export.files import Progress, no_progress
 from gpugraph.fallback import chunks_fall_back, falls_back
 from gpugraph.population import Population, Tensor
 from gpugraph.projection import Projection
-from gpugraph.views import Weight, check_view
+from gpugraph.views import Weight
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -220,11 +218,7 @@ class NeuronGraph:
         its output.
         """
         if name not in self.populations and name in self.tensors:
-            tensor = self.tensors[name]
-            seen = Population(name, tensor.shape, 0, "")
-            flat = seen.node_id(index)
-            where = np.unravel_index(flat, tensor.population.shape)
-            return tensor.population.node_id([int(i) for i in where])
+            return self.tensors[name].node_id(index, name)
         return self.population(name).node_id(index)
 
     def node(self, node_id: int) -> tuple[str, tuple[int, ...]]:
@@ -747,38 +741,9 @@ class NeuronGraph:
         DeviceError
             If the device is not there.
         """
-        check_view(weight)
-        xp = namespace(device)
-        if xp is np:
-            from scipy.sparse.linalg import LinearOperator
-        else:
-            from cupyx.scipy.sparse.linalg import LinearOperator
+        from gpugraph.linear_operator import linear_operator
 
-        def forward(x: Array) -> Array:
-            y = namespace_of(x).zeros(self.n_nodes, x.dtype)
-            for p in self.projections:
-                p.apply(x[p.source.slice], weight, out=y[p.target.slice])
-            return y
-
-        def backward(y: Array) -> Array:
-            x = namespace_of(y).zeros(self.n_nodes, y.dtype)
-            for p in self.projections:
-                p.transposed.apply(y[p.target.slice], weight, out=x[p.source.slice])
-            return x
-
-        def as_float(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-            def product(x: Array) -> Array:
-                x = xp.ravel(x)
-                if xp.iscomplexobj(x):
-                    return product(x.real) + 1j * product(x.imag)
-                return function(x.astype(xp.float64))
-
-            return product
-
-        shape = (self.n_nodes, self.n_nodes)
-        return LinearOperator(
-            shape, matvec=as_float(forward), rmatvec=as_float(backward), dtype=np.float64
-        )
+        return linear_operator(self, weight, device)
 
     # The graph as the model
 

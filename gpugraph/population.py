@@ -157,15 +157,7 @@ class Population:
 
     def node_id(self, index: int | Sequence[int]) -> int:
         """Return the id of the node at an index into ``shape``; negative: from the end."""
-        index = tuple(index) if isinstance(index, Iterable) else (index,)
-        if len(index) != len(self.shape) or not all(
-            hasattr(i, "__index__") and -n <= i < n for i, n in zip(index, self.shape, strict=True)
-        ):
-            raise SelectionError(
-                f"Population '{self.name}' has shape {self.shape}: no node at index {index}."
-            )
-        wrapped = [i % n for i, n in zip(index, self.shape, strict=True)]
-        flat = int(np.ravel_multi_index(wrapped, self.shape)) if self.shape else 0
+        flat = flat_position(index, self.shape, self.name)
         if self.members is not None:
             at = int(np.searchsorted(self.members, flat))
             if at == len(self.members) or self.members[at] != flat:
@@ -206,6 +198,24 @@ class Tensor:
         if prod(shape) != prod(self.shape):
             raise ShapeError(f"{self.shape} cannot be seen as {tuple(shape)}: sizes differ.")
         return Tensor(self.population, tuple(shape))
+
+    def node_id(self, index: int | Sequence[int], name: str) -> int:
+        """Return the id of the node at an index into ``shape``; ``name`` is for the error."""
+        flat = flat_position(index, self.shape, name)
+        return self.population.node_id(
+            [int(i) for i in np.unravel_index(flat, self.population.shape)]
+        )
+
+
+def flat_position(index: int | Sequence[int], shape: Sequence[int], name: str) -> int:
+    """Return the flat position (C order) of an index into a shape; negative: from the end."""
+    index = tuple(index) if isinstance(index, Iterable) else (index,)
+    if len(index) != len(shape) or not all(
+        hasattr(i, "__index__") and -n <= i < n for i, n in zip(index, shape, strict=True)
+    ):
+        raise SelectionError(f"Population '{name}' has shape {shape}: no node at index {index}.")
+    wrapped = [i % n for i, n in zip(index, shape, strict=True)]
+    return int(np.ravel_multi_index(wrapped, shape)) if shape else 0
 
 
 def strides(shape: Sequence[int]) -> tuple[int, ...]:
