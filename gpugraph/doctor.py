@@ -19,13 +19,16 @@ from gpugraph import __version__
 
 LIBRARIES = (
     *("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "networkx", "pyarrow"),
-    *("cupy", "cudf", "cugraph", "pylibcugraph", "nx-cugraph", "dask"),
+    *("cupy", "cudf", "cugraph", "pylibcugraph", "nx-cugraph"),
+    *("dask", "distributed", "dask-cuda", "dask-cudf"),
 )
 NEEDED = ("keras", "numpy", "scipy", "networkx", "pyarrow")
 RAPIDS = ("cudf", "cugraph", "pylibcugraph", "nx-cugraph")
+MANY_GPUS = ("dask", "distributed", "dask-cuda", "dask-cudf")
 BACKENDS = ("tensorflow", "jax", "torch")
 # CUDA's major version -> the first driver that runs it.
 DRIVERS = {12: "525", 13: "580"}
+LITTLE_MEMORY = 0.1  # of a GPU's
 NO_DEVICE = 100  # the driver's CUDA_ERROR_NO_DEVICE
 
 
@@ -116,7 +119,15 @@ def examine() -> Report:
     driver = _quietly(nvidia_driver)
     found = cuda_problem()
     gpus = [] if found else _quietly(_gpus) or []
-    problems = [problem for problem in (found, rapids_problem()) if problem is not None]
+    looked_for = (
+        found,
+        doubled_problem(),
+        None if found else toolkit_problem(),
+        rapids_problem(),
+        many_gpus_problem(len(gpus)),
+        *(memory_problem(i, gpu) for i, gpu in enumerate(gpus)),
+    )
+    problems = [problem for problem in looked_for if problem is not None]
     missing = [name for name in NEEDED if libraries[name] is None]
     backend = _keras_backend()
     if backend in BACKENDS and libraries[backend] is None:
@@ -218,13 +229,62 @@ def rapids_problem() -> Problem | None:
     return None
 
 
+def doubled_problem() -> Problem | None:
+    """Return which libraries are installed for two versions of CUDA; None where none is."""
+    doubled = [
+        dist for name in ("cupy", *RAPIDS) if _installed(name)[1:] for dist in _installed(name)
+    ]
+    if not doubled:
+        return None
+    return Problem(
+        f"{', '.join(doubled)} overwrite each other's files",
+        f"Remove them all and install one: pip uninstall {' '.join(doubled)}, then {_command()}.",
+    )
+
+
+def toolkit_problem() -> Problem | None:
+    """Return why CuPy, which has a GPU, could not compile for it; None where it can."""
+    cupy = _cupy()[0]
+    try:
+        cupy.cuda.nvrtc.getVersion()  # type: ignore[union-attr]
+    except Exception as error:  # it looks for a library, in many ways
+        return Problem(
+            f"CuPy finds no compiler (NVRTC: {error})",
+            f"It comes with CUDA's own packages: {_command()}.",
+        )
+    return None
+
+
+def many_gpus_problem(n_gpus: int) -> Problem | None:
+    """Return what is missing to use several GPUs; None where there is one, or nothing missing."""
+    missing = [name for name in MANY_GPUS if version(name) is None]
+    if n_gpus < 2 or not missing:
+        return None
+    return Problem(
+        f"there are {n_gpus} GPUs, but {', '.join(missing)} {'are' if missing[1:] else 'is'} not "
+        "installed, so only the first is used",
+        f"To use all of them through Dask: {_command('dask')}.",
+    )
+
+
+def memory_problem(number: int, gpu: Mapping[str, Any]) -> Problem | None:
+    """Tell when a GPU's memory is taken by others; None where it is not."""
+    if gpu["free"] >= LITTLE_MEMORY * gpu["total"]:
+        return None
+    return Problem(
+        f"of GPU {number}'s memory only {gpu['free'] / gpu['total']:.0%} is free",
+        "nvidia-smi tells who has it: end what is not needed, or choose another GPU "
+        "(CUDA_VISIBLE_DEVICES) or device='cpu'.",
+    )
+
+
 def install_command() -> str:
     """Return the sentence that says how to install what CUDA needs."""
     return f"Install it with: {_command()}."
 
 
-def _command() -> str:
-    return f"pip install 'gpugraph[cuda{_wanted_major()}]'"
+def _command(*extras: str) -> str:
+    return f"pip install 'gpugraph[{','.join((f'cuda{_wanted_major()}', *extras))}]'"
 
 
 def _wanted_major() -> int:
@@ -259,7 +319,7 @@ def _installed(name: str) -> list[str]:
     """Return the distributions that hold a library: one, if all is well."""
     ending = {"cupy": "-cuda{}x"}.get(name, "-cu{}")
     candidates = [name]
-    if name in ("cupy", *RAPIDS):
+    if name in ("cupy", "dask-cudf", *RAPIDS):
         candidates += [name + ending.format(major) for major in (*DRIVERS, 11)]
     return [dist for dist in candidates if _quietly(metadata.version, dist) is not None]
 
@@ -325,8 +385,8 @@ def _memory_note(backend: str, environment: Mapping[str, str] = os.environ) -> s
         if environment.get("TF_FORCE_GPU_ALLOW_GROWTH", "").lower() == "true":
             return "Keras takes of the GPU's memory what it needs."
         return (
-            "Keras (TensorFlow) would take nearly all of the GPU's memory when it starts: set "
-            "TF_FORCE_GPU_ALLOW_GROWTH=true first."
+            "Keras (TensorFlow) would take nearly all of the GPU's memory when it starts before "
+            "gpugraph loads a model: set TF_FORCE_GPU_ALLOW_GROWTH=true first."
         )
     if backend == "jax" and any(
         _quietly(metadata.version, f"jax-cuda{major}-plugin") for major in DRIVERS
@@ -334,8 +394,8 @@ def _memory_note(backend: str, environment: Mapping[str, str] = os.environ) -> s
         if environment.get("XLA_PYTHON_CLIENT_PREALLOCATE", "").lower() in ("false", "0"):
             return "Keras takes of the GPU's memory what it needs."
         return (
-            "Keras (JAX) would take three quarters of the GPU's memory when it starts: set "
-            "XLA_PYTHON_CLIENT_PREALLOCATE=false first."
+            "Keras (JAX) would take three quarters of the GPU's memory when it starts before "
+            "gpugraph loads a model: set XLA_PYTHON_CLIENT_PREALLOCATE=false first."
         )
     if backend == "torch":
         return "Keras (PyTorch) takes of the GPU's memory what it needs."

@@ -35,6 +35,7 @@ def machine(monkeypatch):
     def set_up(driver=None, cupy=None, dists=None):
         dists = dists or {}
         hidden = ("cupy", "cudf", "cugraph", "pylibcugraph", "nx-cugraph", "nvidia", "jax-cuda")
+        hidden += ("dask-cu",)
 
         def version(name):
             if name in dists:
@@ -155,6 +156,61 @@ def test_rapids_for_another_cuda(machine):
 def test_rapids_that_fits(machine):
     machine(Driver(13020), fakes.cupy(), {**CUDA13, **_rapids(13)})
     assert doctor.rapids_problem() is None
+
+
+def test_part_of_rapids(machine):
+    dists = {**CUDA13, **_rapids(13)}
+    del dists["nx-cugraph-cu13"]
+    machine(Driver(13020), fakes.cupy(), dists)
+    problem = doctor.rapids_problem()
+    assert problem.reason.startswith("of RAPIDS, nx-cugraph is not installed")
+    assert "pip install 'gpugraph[cuda13]'" in problem.step
+
+
+def _problems(reason):
+    """Return the report's problems that say this."""
+    return [p for p in doctor.examine().problems if reason in p.reason]
+
+
+def test_libraries_for_two_versions_of_cuda(machine):
+    machine(
+        Driver(13020), fakes.cupy(), {**CUDA12, **CUDA13, **_rapids(13), "cudf-cu12": "26.10.0"}
+    )
+    (problem,) = _problems("overwrite each other")
+    both = "cupy-cuda12x cupy-cuda13x cudf-cu12 cudf-cu13"
+    assert problem.reason.startswith(both.replace(" ", ", "))
+    assert f"pip uninstall {both}, then pip install 'gpugraph[cuda13]'" in problem.step
+
+
+def test_cupy_without_a_compiler(machine):
+    cupy = fakes.cupy()
+
+    def fail():
+        raise RuntimeError("libnvrtc.so.13 cannot be opened")
+
+    cupy.cuda.nvrtc.getVersion = fail
+    machine(Driver(13020), cupy, {**CUDA13, **_rapids(13)})
+    (problem,) = _problems("finds no compiler (NVRTC: libnvrtc.so.13 cannot be opened)")
+    assert "pip install 'gpugraph[cuda13]'" in problem.step
+
+
+@pytest.mark.parametrize("n_gpus", [1, 2])
+def test_several_gpus_without_what_spreads_over_them(machine, n_gpus):
+    cupy = fakes.cupy()
+    cupy.cuda.runtime.getDeviceCount = lambda: n_gpus
+    machine(Driver(13020), cupy, {**CUDA13, **_rapids(13), "dask-cudf-cu13": "26.10.0"})
+    problems = _problems("dask-cuda is not installed, so only the first is used")
+    assert len(problems) == n_gpus - 1
+    assert all("pip install 'gpugraph[cuda13,dask]'" in problem.step for problem in problems)
+    machine(Driver(13020), cupy, {"dask-cuda": "26.10.0", "dask-cudf-cu13": "26.10.0"})
+    assert not _problems("GPUs")
+
+
+def test_a_gpu_that_others_have_filled(machine):
+    machine(Driver(13020), fakes.cupy(free=10**8, total=2 * 10**9), {**CUDA13, **_rapids(13)})
+    (problem,) = doctor.examine().problems
+    assert problem.reason == "of GPU 0's memory only 5% is free"
+    assert "nvidia-smi" in problem.step
 
 
 def test_conda_names_libraries_without_cuda(machine):

@@ -73,7 +73,10 @@ def cupy(free=10**9, total=2 * 10**9, available=True, cached=0):
         getDeviceProperties=lambda i: {"name": b"NVIDIA Test"},
     )
     stream = types.SimpleNamespace(synchronize=lambda: None)
-    module.cuda = types.SimpleNamespace(runtime=runtime, get_current_stream=lambda: stream)
+    nvrtc = types.SimpleNamespace(getVersion=lambda: (13, 0))
+    module.cuda = types.SimpleNamespace(
+        nvrtc=nvrtc, runtime=runtime, get_current_stream=lambda: stream
+    )
     return module
 
 
