@@ -65,6 +65,11 @@ def namespace_of(array: Array) -> ModuleType:
     return cupy.get_array_module(array)
 
 
+def may_hold(condition: Array) -> bool:
+    """Tell whether a condition holds anywhere; on a GPU, where to ask is to wait, that it may."""
+    return not isinstance(condition, np.ndarray) or bool(condition.any())
+
+
 _on_gpu: dict[int, tuple[weakref.ref[np.ndarray], Array]] = {}
 
 

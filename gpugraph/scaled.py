@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import frexp
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from gpugraph.arrays import Array, namespace_of
+from gpugraph.arrays import Array, may_hold, namespace_of
 from gpugraph.node_values import NodeValues
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from gpugraph.population import Population
     from gpugraph.projection import Projection
     from gpugraph.views import Weight
+
+Key = TypeVar("Key")
 
 # Values are scaled back where their largest leaves 2**-32 .. 2**32: float32 can hold what one
 # layer, and the product of two such values, makes of that.
@@ -54,13 +57,22 @@ class Scaled:
         power = xp.frexp(largest)[1].astype(np.int32)
         power[xp.abs(power) <= MOST] = 0
         exponent = xp.where(largest == 0, np.int32(NOTHING), self.exponent + power)
-        return Scaled(xp.ldexp(self.values, -power) if power.any() else self.values, exponent)
+        return Scaled(xp.ldexp(self.values, -power) if may_hold(power) else self.values, exponent)
 
     def at(self, exponent: Array) -> Array:
         """Values with respect to another, not smaller exponent."""
         xp = namespace_of(self.values)
         shift = xp.where(self.exponent == NOTHING, 0, self.exponent - exponent)
-        return xp.ldexp(self.values, shift) if shift.any() else self.values
+        return xp.ldexp(self.values, shift) if may_hold(shift) else self.values
+
+
+def whole_numbers(exponents: Mapping[Key, Array]) -> dict[Key, int]:
+    """Bring exponents of one row each to the host, all at once."""
+    if not exponents:
+        return {}
+    xp = namespace_of(next(iter(exponents.values())))
+    joined = xp.concatenate([exponent.reshape(-1) for exponent in exponents.values()])
+    return dict(zip(exponents, joined.tolist(), strict=True))
 
 
 def pull(
@@ -100,14 +112,13 @@ def node_values(
     """
     xp = namespace_of(array)
     limit = np.finfo(array.dtype).maxexp - MOST
-    powers = {}
-    for population in graph.populations.values():
-        values = array[population.slice]
-        largest = float(xp.abs(values).max()) if population.size else 0.0
-        powers[population.name] = int(np.frexp(largest)[1]) + exponents[population.name]
-        if not largest:
-            powers[population.name] = 0
-    if any(abs(power) > limit for power in powers.values()):
+    parts = {p.name: array[p.slice] for p in graph.populations.values() if p.size}
+    largest = xp.stack([xp.abs(part).max() for part in parts.values()]).tolist() if parts else []
+    powers = [
+        frexp(value)[1] + exponents[part] if value else 0
+        for part, value in zip(parts, largest, strict=True)
+    ]
+    if any(abs(power) > limit for power in powers):
         return NodeValues(graph, array, name, exponents)
     for population in graph.populations.values():
         exponent = max(exponents[population.name], NOTHING)

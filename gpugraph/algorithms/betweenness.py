@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.arrays import Array, Device, namespace, namespace_of, require_memory
+from gpugraph.arrays import Array, Device, may_hold, namespace, namespace_of, require_memory
 from gpugraph.edge_values import EdgeValues, Term
 from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.fallback import falls_back
@@ -224,7 +224,7 @@ def _through(paths: Scaled, shares: Scaled) -> Array:
     power = paths.exponent + shares.exponent
     power[shares.exponent == NOTHING] = 0
     product = xp.multiply(paths.values, shares.values, out=shares.values)
-    return xp.ldexp(product, power) if power.any() else product
+    return xp.ldexp(product, power) if may_hold(power) else product
 
 
 def _scales(

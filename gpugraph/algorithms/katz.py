@@ -10,12 +10,12 @@ from numpy.typing import DTypeLike
 
 from gpugraph.algorithms.node_array import PerNode, node_array
 from gpugraph.algorithms.requirements import float_dtype, require_finite, require_view
-from gpugraph.arrays import Array, Device, namespace
+from gpugraph.arrays import Array, Device, namespace, namespace_of
 from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
-from gpugraph.scaled import Scaled, node_values, pull
+from gpugraph.scaled import Scaled, node_values, pull, whole_numbers
 from gpugraph.sweep import Incoming, sweep
 from gpugraph.views import Weight
 
@@ -90,33 +90,34 @@ def katz_centrality(
     if is_networkx(engine):
         return _by_networkx(graph, alpha, start, normalized, weight)
     x = xp.empty(graph.n_nodes, number)
-    exponents: dict[str, int] = {}
+    begin = xp.asarray(start.astype(number))
+    exponents: dict[str, Array] = {}
     factor, power = frexp(alpha)
 
     def visit(population: Population, incoming: Incoming[Scaled]) -> Scaled:
-        own = xp.asarray(start[None, population.slice].astype(number))
-        total = pull(population, incoming, weight, own)
+        total = pull(population, incoming, weight, begin[None, population.slice].copy())
         x[population.slice] = total.values[0]
-        exponents[population.name] = int(total.exponent[0, 0])
+        exponents[population.name] = total.exponent
         return Scaled(total.values * factor, total.exponent + power)
 
     sweep(graph, visit)
     require_finite(graph, x, "Katz centrality")
+    powers = whole_numbers(exponents)
     if normalized and graph.n_nodes:
-        _normalise(graph, x, exponents)
-    return node_values(graph, x, exponents, "katz_centrality")
+        _normalise(graph, x, powers)
+    return node_values(graph, x, powers, "katz_centrality")
 
 
 def _normalise(graph: NeuronGraph, x: Array, exponents: dict[str, int]) -> None:
     """Scale to a sum of squares of 1."""
     top = max(exponents.values())
-    squares = 0.0
-    for population in graph.populations.values():
-        values = x[population.slice].astype(np.float64)
-        squares += float(values @ values) * 2.0 ** max(
-            2 * (exponents[population.name] - top), -2000
-        )
-    norm, power = frexp(sqrt(squares) or 1.0)
+    parts = [x[population.slice].astype(np.float64) for population in graph.populations.values()]
+    squares = namespace_of(x).stack([part @ part for part in parts]).tolist()
+    total = sum(
+        square * 2.0 ** max(2 * (exponents[name] - top), -2000)
+        for name, square in zip(graph.populations, squares, strict=True)
+    )
+    norm, power = frexp(sqrt(total) or 1.0)
     x /= norm
     for name in exponents:
         exponents[name] -= top + power

@@ -127,11 +127,12 @@ def _solve(
     """
     x = xp.empty((len(starts), graph.n_nodes), dtype)
     mass = xp.zeros(len(starts), np.float64)
+    begin = [None if start is None else xp.asarray(start) for start in starts]
 
     def visit(population: Population, incoming: Incoming[Array]) -> Array:
         part = x[:, population.slice]
-        for row, start in zip(part, starts, strict=True):
-            row[...] = 1 / graph.n_nodes if start is None else xp.asarray(start[population.slice])
+        for row, start in zip(part, begin, strict=True):
+            row[...] = 1 / graph.n_nodes if start is None else start[population.slice]
         for projection, sent in incoming:
             projection.apply(sent, weight, out=part)
         strength = xp.zeros(population.size, dtype)
@@ -139,8 +140,8 @@ def _solve(
             projection.out_strength(weight, out=strength)
         is_end = strength == 0
         if len(starts) > 1:  # only a start of their own asks how much is there
-            mass[...] += part[:, is_end].sum(axis=1, dtype=np.float64)
-        strength[is_end] = np.inf
+            mass[...] += xp.where(is_end, part, 0).sum(axis=1, dtype=np.float64)
+        xp.copyto(strength, np.inf, where=is_end)
         factor = xp.divide(alpha, strength, out=strength)
         return xp.multiply(part, factor, out=factor[None] if len(starts) == 1 else None)
 

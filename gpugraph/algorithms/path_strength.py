@@ -12,7 +12,7 @@ from gpugraph.arrays import Array, Device, namespace
 from gpugraph.edge_values import EdgeValues, Term
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
-from gpugraph.scaled import Scaled, node_values, pull
+from gpugraph.scaled import Scaled, node_values, pull, whole_numbers
 from gpugraph.sweep import Incoming, sweep
 from gpugraph.views import Weight
 
@@ -95,11 +95,14 @@ def edge_path_strength(
     for part in parts:
         values = [part[name].values[0] for name in graph.populations]
         require_finite(graph, xp.concatenate([xp.zeros(0, number), *values]), "path_strength")
-    terms = []
-    for projection in graph.projections:
-        source, target = parts[0][projection.source.name], parts[1][projection.target.name]
-        exponent = int(source.exponent[0, 0]) + int(target.exponent[0, 0])
-        terms.append([Term(source.values, target.values, exponent)])
+    ends = [(parts[0][p.source.name], parts[1][p.target.name]) for p in graph.projections]
+    exponents = whole_numbers(
+        {i: source.exponent + target.exponent for i, (source, target) in enumerate(ends)}
+    )
+    terms = [
+        [Term(source.values, target.values, exponents[i])]
+        for i, (source, target) in enumerate(ends)
+    ]
     return EdgeValues(graph, terms, weight, "path_strength")
 
 
@@ -125,19 +128,19 @@ def through(
     """Sums of products over all paths through each node."""
     require_view(weight)
     x = xp.empty(graph.n_nodes, dtype)
-    exponents: dict[str, int] = {}
+    exponents: dict[str, Array] = {}
     ends = {p.name for p in graph.inputs}, {p.name for p in graph.outputs}
 
     def visit_forward(population: Population, incoming: Incoming[Scaled]) -> Scaled:
         total = pull(population, incoming, weight, _start(population, ends[0]))
         x[population.slice] = total.values[0]
-        exponents[population.name] = int(total.exponent[0, 0])
+        exponents[population.name] = total.exponent
         return total
 
     def visit_backward(population: Population, incoming: Incoming[Scaled]) -> Scaled:
         total = pull(population, incoming, weight, _start(population, ends[1]))
         x[population.slice] *= total.values[0]
-        exponents[population.name] += int(total.exponent[0, 0])
+        exponents[population.name] = exponents[population.name] + total.exponent
         return total
 
     def _start(population: Population, names: set[str]) -> Array:
@@ -146,4 +149,4 @@ def through(
     sweep(graph, visit_forward)
     sweep(graph, visit_backward, backward=True)
     require_finite(graph, x, name)
-    return node_values(graph, x, exponents, name)
+    return node_values(graph, x, whole_numbers(exponents), name)
