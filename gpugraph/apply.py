@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,23 +20,12 @@ if TYPE_CHECKING:
 NEUTRAL: dict[Reduce, float] = {"sum": 0.0, "max": -np.inf, "min": np.inf, "product": 1.0}
 
 
-def _add(xp: ModuleType, into: Array, values: Array) -> None:
-    into += values
-
-
-def _maximum(xp: ModuleType, into: Array, values: Array) -> None:
-    into[...] = xp.maximum(into, values)
-
-
-def _minimum(xp: ModuleType, into: Array, values: Array) -> None:
-    into[...] = xp.minimum(into, values)
-
-
-def _multiply(xp: ModuleType, into: Array, values: Array) -> None:
-    into *= values
-
-
-JOIN = {"sum": _add, "max": _maximum, "min": _minimum, "product": _multiply}
+JOIN = {
+    "sum": lambda xp: xp.add,
+    "max": lambda xp: xp.maximum,
+    "min": lambda xp: xp.minimum,
+    "product": lambda xp: xp.multiply,
+}
 
 REDUCTION = {
     "sum": lambda xp: xp.sum,
@@ -44,6 +33,11 @@ REDUCTION = {
     "min": lambda xp: xp.min,
     "product": lambda xp: xp.prod,
 }
+
+
+def join(into: Array, values: Array, reduce: Reduce) -> None:
+    """Join values to what an array holds, in place."""
+    JOIN[reduce](namespace_of(into))(into, values, out=into)
 
 
 def apply(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:
@@ -90,7 +84,7 @@ def _apply_axes(projection: Projection, x: Array, weight: Weight, reduce: Reduce
             values = _fold(values, i + 1, axis, weight, reduce)
     target = projection.target_view(y)
     if projection.kernel is None or weight is None:
-        JOIN[reduce](xp, target, values)
+        join(target, values, reduce)
         return
     kernel = projection.kernel_view(kept(projection.kernel, xp))
     if projection.pieces is None:
@@ -152,7 +146,7 @@ def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce
         for i, run in zip(stepped, runs, strict=True):
             if _length(run.dst) < part.shape[i + 1]:
                 part = REDUCTION[reduce](xp)(part, axis=i + 1, keepdims=True)
-        JOIN[reduce](xp, target[(whole, *dst)], part)
+        join(target[(whole, *dst)], part, reduce)
 
 
 def _apply_listed(
@@ -165,9 +159,28 @@ def _apply_listed(
     values = x[:, src]
     if weight is not None:
         values = values * weight_view(projection.listed_weight(xp), weight).astype(x.dtype)
-    scatter = {"sum": xp.add, "max": xp.maximum, "min": xp.minimum, "product": xp.multiply}
-    for row, value in zip(y, values, strict=True):
-        scatter[reduce].at(row, dst, value)
+    if xp is np or reduce == "sum":
+        for row, value in zip(y, values, strict=True):
+            JOIN[reduce](xp).at(row, dst, value)
+    else:
+        _join_in_pairs(y, dst, values, JOIN[reduce](xp))
+
+
+def _join_in_pairs(y: Array, at: Array, values: Array, joined: Callable[..., Array]) -> None:
+    """Join values to y where several go to one place: two by two, until one is left for each.
+
+    CuPy's ``maximum.at`` and ``minimum.at`` round float64 to float32, and ``multiply.at`` is not
+    there.
+    """
+    xp = namespace_of(y)
+    order = xp.argsort(at)
+    at, values = at[order], values[:, order]
+    turn = xp.arange(len(at)) - xp.searchsorted(at, at)  # among those of the same place
+    while turn.any():
+        odd, even = xp.flatnonzero(turn % 2 == 1), xp.flatnonzero(turn % 2 == 0)
+        values[:, odd - 1] = joined(values[:, odd - 1], values[:, odd])
+        at, values, turn = at[even], values[:, even], turn[even] // 2
+    y[:, at] = joined(y[:, at], values)
 
 
 def _is_uniform(projection: Projection, weight: Weight) -> bool:
@@ -195,7 +208,7 @@ def _fold(values: Array, dim: int, axis: Axis, weight: Weight, reduce: Reduce) -
             part = part * along(xp.asarray(gain.astype(values.dtype)), dim, values.ndim)
         if _length(run.dst) == 1 and part.shape[dim] > 1:
             part = REDUCTION[reduce](xp)(part, axis=dim, keepdims=True)
-        JOIN[reduce](xp, folded[(*before, run.dst)], part)
+        join(folded[(*before, run.dst)], part, reduce)
     return folded
 
 

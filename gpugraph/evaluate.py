@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.apply import JOIN, NEUTRAL
+from gpugraph.apply import NEUTRAL, join
 from gpugraph.errors import ModelError, ShapeError
 from gpugraph.layer_call import TensorRef
 from gpugraph.population import Dynamics, Population
@@ -78,7 +78,7 @@ def _value(
         total = np.full((batch, population.size), NEUTRAL[population.reduce], dtype)
         for p in projections:
             source = values[p.source.name].reshape(batch, -1)
-            JOIN[population.reduce](np, total, p.apply(source, reduce=population.reduce))
+            join(total, p.apply(source, reduce=population.reduce), population.reduce)
         total = total.reshape(batch, *population.shape)
     if population.bias is not None:
         total += population.bias.astype(dtype, copy=False)

@@ -1,10 +1,12 @@
 """The same code on CuPy gives what it gives on numpy: ``pytest -m gpu`` on a CUDA machine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import gpugraph as gg
-from tests.algorithms.graphs import layered
+from tests.algorithms.graphs import layered, of_edges
 from tests.export.graphs import everything
 
 pytestmark = pytest.mark.gpu
@@ -40,6 +42,17 @@ def test_edges_equal_numpys(cupy, graph, chunk_edges):
 def test_materialise_equals_numpys(cupy, graph):
     for got, expected in zip(graph.materialise("cuda"), graph.materialise("cpu"), strict=True):
         np.testing.assert_array_equal(cupy.asnumpy(got), expected)
+
+
+@pytest.mark.parametrize("reduce", ["sum", "max", "min", "product"])
+@pytest.mark.parametrize("part", [False, True])
+def test_joined_values_equal_numpys(cupy, graph, reduce, part):
+    rng = np.random.default_rng(0)
+    for projection in (graph.threshold(0.2) if part else graph).projections:
+        x = rng.uniform(0.5, 1.5, (2, projection.source.size))
+        for view in ("weight", None):
+            got = cupy.asnumpy(projection.apply(cupy.asarray(x), view, reduce))
+            np.testing.assert_allclose(got, projection.apply(x, view, reduce), rtol=1e-12)
 
 
 @pytest.mark.parametrize("view", ["weight", "magnitude", "positive", "negative", None])
@@ -83,6 +96,9 @@ MEASURES = {
     "path_count": lambda graph, **on: gg.path_count(graph, **on),
     "longest_path": lambda graph, **on: gg.longest_path_length(graph, **on),
     "components": lambda graph, **on: gg.weakly_connected_components(graph, **on),
+    "eigenvector": lambda graph, **on: gg.eigenvector_centrality(graph, directed=False, **on),
+    "hubs": lambda graph, **on: gg.hits(graph, **on)[0],
+    "authorities": lambda graph, **on: gg.hits(graph, **on)[1],
 }
 
 
@@ -93,7 +109,8 @@ def test_measures_equal_numpys(cupy, graph, measure, part):
     got, expected = measure(graph, device="cuda"), measure(graph, device="cpu")
     assert isinstance(got.array, cupy.ndarray)
     tolerance = 1e-4 if got.array.dtype == np.float32 else 1e-7
-    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), tolerance, 1e-12)
+    absolute = 1e-5 if "vector" in got.name else 1e-12
+    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), tolerance, absolute)
     assert got[3] == np.asarray(got)[3]
     np.testing.assert_array_equal(got["dense"], np.asarray(got)[-4:])
     assert len(got.top(5)) == got.to_arrow().slice(0, 5).num_rows
@@ -116,3 +133,28 @@ def test_numbers_beyond_floats_equal_numpys(cupy):
     for measure in (gg.path_strength, gg.path_count):
         got, expected = measure(graph, device="cuda"), measure(graph, device="cpu")
         np.testing.assert_allclose(got.log10(), expected.log10(), 1e-12)
+
+
+def test_labels_beyond_float32_equal_numpys(cupy):
+    n = 2**24 + 2
+    graph = of_edges([(n - 1, n, 1.0), (n - 1, n + 1, 1.0), (n - 2, n + 2, 1.0)], [n, 3])
+    got, expected = (gg.weakly_connected_components(graph, device=d) for d in ("cuda", "cpu"))
+    np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("scale", [1e-6, 1, 1e6])
+def test_singular_values_equal_numpys(cupy, k, scale):
+    rng = np.random.default_rng(0)
+    graph = layered([1100, 1200])
+    projection = replace(graph.projections[0], kernel=scale * rng.random(1100 * 1200))
+    got, expected = (gg.singular_values(projection, k, device=d) for d in ("cuda", "cpu"))
+    np.testing.assert_allclose(got, expected, 1e-7)
+
+
+def test_cuts_equal_numpys(cupy, graph):
+    gap, expected = (gg.spectral_gap(graph, device=d) for d in ("cuda", "cpu"))
+    np.testing.assert_allclose(gap, expected, 1e-6)
+    got, expected = (gg.normalized_cut(graph, 3, device=d) for d in ("cuda", "cpu"))
+    np.testing.assert_allclose(got.cut, expected.cut, 1e-6)
+    np.testing.assert_allclose(got.eigenvalues, expected.eigenvalues, 1e-6)

@@ -7,7 +7,8 @@ from types import ModuleType
 
 import numpy as np
 
-from gpugraph.arrays import Array, Device, namespace, require_memory
+from gpugraph.algorithms.eigenpairs import smallest
+from gpugraph.arrays import Array, Device, namespace, namespace_of, require_memory
 from gpugraph.axes import Axis, fan_in
 from gpugraph.errors import ConvergenceError, NonFiniteError, SelectionError
 from gpugraph.fallback import falls_back
@@ -213,18 +214,24 @@ def largest_eigenpairs(
     ------
     GraphTooLargeError, ConvergenceError, NonFiniteError
     """
-    basis = min(n - 1, 2 * k + BASIS)
-    advice = "Take a smaller input_shape, or a part of the graph (subgraph, between)."
-    require_memory(8 * n * (basis + 6), what, advice, xp)
     start = xp.ones(n) if start is None else start
     if not bool(xp.isfinite(multiply(start)).all()):
         raise NonFiniteError(f"{what} cannot be computed: weights hold NaN or infinity.")
-    from scipy.sparse.linalg import ArpackError
+    return (
+        _by_arpack(multiply, n, k, tol, what, start)
+        if xp is np
+        else _by_davidson(multiply, n, k, tol, what, start)
+    )
 
-    if xp is np:
-        from scipy.sparse.linalg import LinearOperator, eigsh
-    else:
-        from cupyx.scipy.sparse.linalg import LinearOperator, eigsh
+
+def _by_arpack(
+    multiply: Callable[[Array], Array], n: int, k: int, tol: float, what: str, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
+    basis = min(n - 1, 2 * k + BASIS)
+    advice = "Take a smaller input_shape, or a part of the graph (subgraph, between)."
+    require_memory(8 * n * (basis + 6), what, advice)
     operator = LinearOperator((n, n), matvec=lambda x: multiply(x.reshape(-1)), dtype=np.float64)
     try:
         values, vectors = eigsh(operator, k, which="LA", v0=start, ncv=basis, tol=tol)
@@ -232,6 +239,30 @@ def largest_eigenpairs(
         raise ConvergenceError(
             f"{what} did not come within a tolerance of {tol:g}. Pass a larger tol."
         ) from error
-    values = values if xp is np else values.get()
     order = np.argsort(-values)
     return values[order], vectors[:, order]
+
+
+def _by_davidson(
+    multiply: Callable[[Array], Array], n: int, k: int, tol: float, what: str, start: Array
+) -> tuple[np.ndarray, Array]:
+    """Find eigenpairs on a GPU.
+
+    CuPy's eigsh does not say when it has not converged, takes the tolerance as an absolute one,
+    and divides by zero where the vectors that it makes of the start are fewer than its basis.
+    """
+    xp, rng = namespace_of(start), np.random.default_rng(0)
+
+    def write_negative(x: Array, out: Array) -> None:
+        xp.negative(multiply(x), out=out)
+
+    values, vectors = smallest(
+        write_negative,
+        [start.copy(), *(xp.asarray(rng.standard_normal(n)) for _ in range(k - 1))],
+        k,
+        tol=tol,
+        what=what,
+        precondition=xp.copy,
+        known=xp.zeros(n),
+    )
+    return -values, vectors.T
