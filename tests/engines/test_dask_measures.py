@@ -15,7 +15,7 @@ import gpugraph as gg
 from gpugraph import arrays, doctor
 from gpugraph.edge_maker import EdgeMaker
 from gpugraph.engines import dask as by_gpus
-from gpugraph.engines.dask import frame, measures
+from gpugraph.engines.dask import measures
 from tests.algorithms.graphs import graph_of, of_edges, two_branches, with_dead_channels, with_nan
 from tests.contracts import dask_fakes, fakes
 from tests.export.graphs import everything
@@ -45,7 +45,7 @@ def cluster(two_threads, monkeypatch):
     """Two workers in a process whose CuPy and RAPIDS are stand-ins; for their calls see `calls`."""
     for name, module in dask_fakes.modules().items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(frame, "edge_maker", lambda projection, ids, xp: EdgeMaker(projection, ids))
+    monkeypatch.setattr("gpugraph.kernels.edges.EdgeKernel", EdgeMaker)
     return two_threads
 
 
