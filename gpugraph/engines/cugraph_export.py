@@ -50,7 +50,8 @@ def _frames(
     ids, number = graph.index_dtype, graph.weight_dtype
     n_bytes = min(rows, graph.n_edges) * (2 * ids.itemsize + number.itemsize)
     advice = "Give a smaller number of rows per frame."
-    require_memory(n_bytes, f"A frame of {rows:,} edges", advice, xp)
+    with translated_errors(graph, "to_cudf"):
+        require_memory(n_bytes, f"A frame of {rows:,} edges", advice, xp)
     for start in range(0, graph.n_edges, rows):
         stop = min(start + rows, graph.n_edges)
         with translated_errors(graph, "to_cudf"):
