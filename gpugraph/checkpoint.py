@@ -32,18 +32,7 @@ def with_weights(graph: NeuronGraph, model: Any, *, allow_nonfinite: bool = Fals
             f"'{graph.name}' is not a whole model's graph, so no model has its weights. Call "
             "with_weights() on the graph that from_keras gives, and take the part afterwards."
         )
-    shapes = [ours[name].output_shapes[0] for name in ours.inputs]
-    model = load_model(model, shapes)
-    try:
-        other = from_keras(
-            model,
-            shapes,
-            couplings=graph.couplings,
-            probe=True,  # no effect where our own model needed none
-            allow_nonfinite=allow_nonfinite,
-        )
-    except ShapeError as error:
-        raise _misfit(graph, model.name, f"at the inputs' shapes, {error}") from error
+    other = _converted(graph, ours, model, allow_nonfinite)
     assert other.topology is not None
     difference = (
         _difference("layer call", _calls(ours), _calls(other.topology))
@@ -52,17 +41,7 @@ def with_weights(graph: NeuronGraph, model: Any, *, allow_nonfinite: bool = Fals
     )
     if difference is not None:
         raise _misfit(graph, other.name, difference)
-    populations: dict[str, Population] = {}
-    for p, q in zip(graph.populations.values(), other.populations.values(), strict=True):
-        dynamics = None
-        if p.dynamics is not None and q.dynamics is not None:
-            sources = (
-                replace(s, population=populations[s.population.name]) for s in p.dynamics.sources
-            )
-            dynamics = replace(q.dynamics, sources=tuple(sources))
-        populations[p.name] = replace(
-            p, bias=q.bias, activation=q.activation, attributes=q.attributes, dynamics=dynamics
-        )
+    populations = _with_values(graph, other)
     return NeuronGraph(
         name=other.name,
         populations=populations,
@@ -82,6 +61,40 @@ def with_weights(graph: NeuronGraph, model: Any, *, allow_nonfinite: bool = Fals
         topology=_renamed(other.topology, ours),
         couplings=graph.couplings,
     )
+
+
+def _converted(
+    graph: NeuronGraph, topology: Topology, model: Any, allow_nonfinite: bool
+) -> NeuronGraph:
+    """Convert a model at a graph's input shapes, and as the graph was converted."""
+    shapes = [topology[name].output_shapes[0] for name in topology.inputs]
+    model = load_model(model, shapes)
+    try:
+        return from_keras(
+            model,
+            shapes,
+            couplings=graph.couplings,
+            probe=True,  # no effect where our own model needed none
+            allow_nonfinite=allow_nonfinite,
+        )
+    except ShapeError as error:
+        raise _misfit(graph, model.name, f"at the inputs' shapes, {error}") from error
+
+
+def _with_values(graph: NeuronGraph, other: NeuronGraph) -> dict[str, Population]:
+    """Return the populations of a graph with what another's compute."""
+    populations: dict[str, Population] = {}
+    for p, q in zip(graph.populations.values(), other.populations.values(), strict=True):
+        dynamics = None
+        if p.dynamics is not None and q.dynamics is not None:
+            sources = (
+                replace(s, population=populations[s.population.name]) for s in p.dynamics.sources
+            )
+            dynamics = replace(q.dynamics, sources=tuple(sources))
+        populations[p.name] = replace(
+            p, bias=q.bias, activation=q.activation, attributes=q.attributes, dynamics=dynamics
+        )
+    return populations
 
 
 def _misfit(graph: NeuronGraph, name: str, difference: str) -> ModelError:

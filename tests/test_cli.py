@@ -420,9 +420,9 @@ def test_stats_shows_a_table(model):
 def test_stats_says_what_a_narrow_terminal_leaves_out(model, monkeypatch):
     table = terminal.table
 
-    def narrow(header, rows, numeric, expendable):
+    def narrow(header, rows, numeric, total, expendable):
         assert expendable == len(header) - 4
-        return table(header[:-2], [row[:-2] for row in rows], numeric[:-2])
+        return table(header[:-2], [row[:-2] for row in rows], numeric[:-2], total)
 
     monkeypatch.setattr(terminal, "table", narrow)
     said = run("stats", model).stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from gpugraph.cli.options import (
 )
 from gpugraph.cli.output import TABLE_ENDINGS, check_table, written
 from gpugraph.measures import MEASURES, View, measure_named
+
+if TYPE_CHECKING:
+    from gpugraph.node_values import NodeValues
 
 MEASURES_HELP = "\n".join(
     [
@@ -104,20 +107,15 @@ def rank(
     seconds = time.perf_counter() - start
     ranking = rank_nodes(values, top, population or [])
     if out is not None:
-        from gpugraph.export.table_file import write_table
-        from gpugraph.export.tables import value_batches, value_schema
-
-        with terminal.status(f"Writing {out.name}"):
-            write_table(out, value_schema(values), value_batches(values), overwrite=overwrite)
+        _write(values, out, overwrite)
     if as_json:
-        view = chosen.view and (weight or chosen.view)
         terminal.show_json(
             {
                 "model": graph.name,
                 "n_nodes": graph.n_nodes,
                 "n_edges": graph.n_edges,
                 "measure": chosen.name,
-                "weight": view,
+                "weight": chosen.view and (weight or chosen.view),
                 "k": k,
                 "seed": seed,
                 "seconds": round(seconds, 6),
@@ -136,3 +134,13 @@ def rank(
         f"{terminal.duration(seconds)}.",
         *written(out),
     )
+
+
+def _write(values: NodeValues, out: Path, overwrite: bool) -> None:
+    """Write the values of all nodes as a table."""
+    from gpugraph import terminal
+    from gpugraph.export.table_file import write_table
+    from gpugraph.export.tables import value_batches, value_schema
+
+    with terminal.status(f"Writing {out.name}"):
+        write_table(out, value_schema(values), value_batches(values), overwrite=overwrite)

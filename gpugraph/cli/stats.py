@@ -19,7 +19,8 @@ from gpugraph.cli.options import (
     Probe,
     Weights,
 )
-from gpugraph.cli.output import TABLE_ENDINGS, check_table, written
+from gpugraph.cli.output import TABLE_ENDINGS, check_table
+from gpugraph.cli.row_table import put_out
 
 
 @app.command(epilog=EPILOG)
@@ -58,20 +59,12 @@ def stats(
 
     with terminal.status("Measuring layers"):
         result = layer_statistics(graph, persistence=persistence)
-    if out is not None:
-        from gpugraph.export.table_file import write_table
-
-        rows = result.to_arrow()
-        write_table(out, rows.schema, rows.to_batches(), overwrite=overwrite)
-    if as_json:
-        terminal.show_json({**result.to_dict(), "path": None if out is None else str(out)})
-        return
-    shown = terminal.table(
-        HEADER, [row.cells for row in result.rows], NUMERIC, expendable=len(HEADER) - 4
-    )
-    left_out = ", ".join(HEADER[len(shown.columns) :])
-    notes = [f"No room here, but in --json and --out: {left_out}."] if left_out else []
-    notes += written(out)
-    terminal.show(
-        f"Model {terminal.printable(result.model)}\n", shown, *([""] if notes else []), *notes
+    put_out(
+        result,
+        HEADER,
+        NUMERIC,
+        expendable=len(HEADER) - 4,
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
     )
