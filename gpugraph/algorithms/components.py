@@ -53,7 +53,7 @@ def weakly_connected_components(graph: NeuronGraph, *, device: Device = "auto") 
         if bool((labels == before).all()):
             return NodeValues(graph, labels.astype(np.int64), "weakly_connected_component")
         shrunk = xp.flatnonzero(labels < before)
-        roots = labels.astype(np.int64)  # CuPy's minimum.at rounds float64 to float32
+        roots = labels.astype(np.uint64)  # CuPy's minimum.at rounds float64 to float32
         xp.minimum.at(roots, before[shrunk].astype(np.int64), roots[shrunk])
         labels = roots.astype(np.float64)
         while True:

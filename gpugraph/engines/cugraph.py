@@ -262,7 +262,6 @@ def weakly_connected_components(graph: NeuronGraph) -> NodeValues:
     """Return `gpugraph.weakly_connected_components` by cuGraph: the smallest id of each."""
     what = "Weak components by cuGraph"
     built = device_graph(graph, None, FLOAT32, what, undirected=True, merge=False)
-    xp = built.xp
     with translated_errors(graph, what):
         vertices, labels = built.library.weakly_connected_components(
             **built.given,
@@ -272,11 +271,9 @@ def weakly_connected_components(graph: NeuronGraph) -> NodeValues:
             labels=None,
             do_expensive_check=False,
         )
-        _, group = xp.unique(built.by_id(vertices, labels), return_inverse=True)
-        # CuPy has this minimum of floats; they hold ids exactly.
-        smallest = xp.full(graph.n_nodes, np.inf)
-        xp.minimum.at(smallest, group, xp.arange(graph.n_nodes, dtype=np.float64))
-    return NodeValues(graph, smallest[group].astype(np.int64), "weakly_connected_component")
+        labels = built.by_id(vertices, labels)
+        _, first, group = built.xp.unique(labels, return_index=True, return_inverse=True)
+    return NodeValues(graph, first[group].astype(np.int64), "weakly_connected_component")
 
 
 # Measures that cuGraph alone has
