@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpugraph.arrays import Array, Device, namespace, namespace_of
+from gpugraph.fallback import SMALLER, gpu_memory_errors
 from gpugraph.views import Weight, check_view
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ def linear_operator(graph: NeuronGraph, weight: Weight, device: Device) -> Linea
             p.transposed.apply(y[p.target.slice], weight, out=x[p.source.slice])
         return x
 
+    there, back = _of_any_vector(forward, xp), _of_any_vector(backward, xp)
+    if xp is not np:
+        checked = gpu_memory_errors(f"as_linear_operator of '{graph.name}'", SMALLER)
+        there, back = checked(there), checked(back)
     return LinearOperator(
-        (graph.n_nodes, graph.n_nodes),
-        matvec=_of_any_vector(forward, xp),
-        rmatvec=_of_any_vector(backward, xp),
-        dtype=np.float64,
+        (graph.n_nodes, graph.n_nodes), matvec=there, rmatvec=back, dtype=np.float64
     )
 
 

@@ -8,7 +8,7 @@ import types
 
 import numpy as np
 import pytest
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import LinearOperator
 
 import gpugraph as gg
 from gpugraph import arrays, doctor, graph
@@ -17,7 +17,17 @@ from gpugraph.fallback import gpu_memory_errors
 from tests.algorithms.graphs import two_branches
 from tests.contracts import fakes
 
-ALLOCATING = ("empty", "zeros", "ones", "full", "arange", "asarray", "concatenate", "stack")
+ALLOCATING = (
+    "empty",
+    "zeros",
+    "ones",
+    "full",
+    "arange",
+    "asarray",
+    "concatenate",
+    "stack",
+    "ravel",
+)
 
 
 class OutOfMemoryError(MemoryError):
@@ -53,10 +63,6 @@ class Full:
         self.count, self.failing = 0, n
 
 
-def on_gpu(function):
-    return lambda *args, **kwargs: tuple(part.view(Array) for part in function(*args, **kwargs))
-
-
 @pytest.fixture(autouse=True)
 def _look_for_cupy_anew():
     for module in (arrays, doctor):
@@ -77,7 +83,7 @@ def _look_for_cupy_anew():
 def full(request, monkeypatch):
     cupy = fakes.cupy()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    linalg = types.SimpleNamespace(LinearOperator=LinearOperator, eigsh=on_gpu(eigsh))
+    linalg = types.SimpleNamespace(LinearOperator=LinearOperator)
     monkeypatch.setitem(sys.modules, "cupyx.scipy.sparse.linalg", linalg)
     monkeypatch.setattr(
         "gpugraph.edges.edge_maker", lambda projection, ids, xp: EdgeMaker(projection, ids)
@@ -139,6 +145,13 @@ def test_chunks_after_the_first_stay_on_the_gpu_or_fail(full):
     next(chunks)
     with pytest.raises(gg.GraphTooLargeError, match="let go of chunks"):
         next(chunks)
+
+
+def test_products_that_do_not_fit_say_so(full):
+    operator = two_branches().as_linear_operator(device="cuda")
+    full.at(1)
+    with pytest.raises(gg.GraphTooLargeError, match="ran out of memory in as_linear_operator"):
+        operator @ np.ones(operator.shape[1])
 
 
 def test_what_is_known_not_to_fit_falls_back_too(monkeypatch):
