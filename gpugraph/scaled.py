@@ -55,7 +55,7 @@ class Scaled:
             return self
         largest = xp.maximum(self.values.max(axis=1), -self.values.min(axis=1))[:, None]
         power = xp.frexp(largest)[1].astype(np.int32)
-        power[xp.abs(power) <= MOST] = 0
+        power = xp.where(xp.abs(power) <= MOST, np.int32(0), power)
         exponent = xp.where(largest == 0, np.int32(NOTHING), self.exponent + power)
         return Scaled(xp.ldexp(self.values, -power) if may_hold(power) else self.values, exponent)
 

@@ -222,7 +222,7 @@ def _through(paths: Scaled, shares: Scaled) -> Array:
     """Multiply paths to nodes by what comes back to them, as plain numbers: they are in range."""
     xp = namespace_of(paths.values)
     power = paths.exponent + shares.exponent
-    power[shares.exponent == NOTHING] = 0
+    power = xp.where(shares.exponent == NOTHING, np.int32(0), power)
     product = xp.multiply(paths.values, shares.values, out=shares.values)
     return xp.ldexp(product, power) if may_hold(power) else product
 
