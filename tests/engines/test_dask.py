@@ -293,7 +293,7 @@ def test_arguments_that_mean_nothing_are_named(graph, options, message):
 def test_cudf_needs_a_gpu(graph):
     if gg.arrays.namespace() is not np:
         pytest.skip("there is a GPU")
-    with pytest.raises(gg.DeviceError, match="device='cuda' was asked for"):
+    with pytest.raises(gg.DeviceError, match=r"needs a GPU here.*or use backend='pandas'"):
         graph.to_dask(backend="cudf")
 
 
@@ -309,6 +309,21 @@ def test_a_scheduler_that_does_not_answer_is_named(graph, monkeypatch, tmp_path,
     ):
         with pytest.raises(gg.DeviceError, match=f"No Dask scheduler answers at '{address}'"):
             ask()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["client", "cluster"])
+def test_what_is_closed_is_named(graph, tmp_path, kind):
+    options = {"n_workers": 0, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        closed, message = {
+            "client": (client, r"client is closed: make another"),
+            "cluster": (cluster, r"No Dask scheduler answers at .*closed"),
+        }[kind]
+    with pytest.raises(gg.DeviceError, match=message):
+        graph.to_dask(cluster=closed)
+    with pytest.raises(gg.DeviceError, match=message):
+        graph.write_parquet(tmp_path / "net", cluster=closed)
     assert list(tmp_path.iterdir()) == []
 
 

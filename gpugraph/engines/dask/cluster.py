@@ -47,7 +47,7 @@ def client_of(cluster: Cluster) -> Client:
     MissingDependencyError
         If Dask is not installed.
     DeviceError
-        If no scheduler answers.
+        If no scheduler answers, or the client is closed.
     SelectionError
         If ``cluster`` is nothing of that kind.
     """
@@ -55,6 +55,8 @@ def client_of(cluster: Cluster) -> Client:
     from distributed import Client
 
     if isinstance(cluster, Client):
+        if cluster.status == "closed":
+            raise DeviceError("The Dask client is closed: make another, by distributed.Client.")
         return cluster
     if not isinstance(cluster, str) and not hasattr(cluster, "scheduler_address"):
         raise SelectionError(
@@ -63,7 +65,7 @@ def client_of(cluster: Cluster) -> Client:
         )
     try:
         return Client(cluster, timeout=TIMEOUT_S)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # the last from a cluster that is closed
         raise DeviceError(
             f"No Dask scheduler answers at {_address(cluster)!r} ({error}). Start one with 'dask "
             "scheduler', and workers with 'dask worker ADDRESS'."

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from gpugraph.arrays import namespace
+from gpugraph.doctor import cuda_problem
 from gpugraph.edges import edge_maker
 from gpugraph.engines.dask.cluster import Cluster, client_of, current_client, require_dask
 from gpugraph.engines.dask.shipping import open_parcels, send, stay
-from gpugraph.errors import MissingDependencyError, SelectionError
+from gpugraph.errors import DeviceError, MissingDependencyError, SelectionError
 from gpugraph.export.tables import KINDS
 from gpugraph.partition import cut
 from gpugraph.projection import Projection
@@ -179,14 +180,7 @@ def partition_size(partition_edges: int | None, backend: Backend) -> int:
     if backend not in PARTITION_EDGES:
         raise SelectionError(f"There is no backend {backend!r}: choose 'pandas' or 'cudf'.")
     if backend == "cudf":
-        namespace("cuda")  # raises where there is no GPU; importing cuDF would not
-        try:
-            import dask_cudf  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"backend='cudf' needs cuDF ({error}): pip install 'gpugraph[cuda13]' (or "
-                "[cuda12]), or use backend='pandas'."
-            ) from error
+        require_cudf("backend='cudf'", "use backend='pandas'")
     if partition_edges is None:
         return PARTITION_EDGES[backend]
     limit = f"1 to {LONGEST_COLUMN}, the longest column of cuDF"
@@ -202,3 +196,28 @@ def partition_size(partition_edges: int | None, backend: Backend) -> int:
             f"{partition_edges!r}."
         )
     return int(partition_edges)
+
+
+def require_cudf(what: str, instead: str) -> None:
+    """Raise where this process, which describes what workers make, has no GPU or no cuDF.
+
+    Raises
+    ------
+    DeviceError
+        If there is no GPU.
+    MissingDependencyError
+        If Dask's cuDF is not installed.
+    """
+    problem = cuda_problem()  # importing cuDF would not tell
+    if problem is not None:
+        raise DeviceError(
+            f"{what} needs a GPU here, too, but {problem.reason}. gpugraph doctor says what to do; "
+            f"or {instead}."
+        )
+    try:
+        import dask_cudf  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{what} needs cuDF ({error}): pip install 'gpugraph[cuda13]' (or [cuda12]), or "
+            f"{instead}."
+        ) from error

@@ -22,7 +22,7 @@ from gpugraph.doctor import cuda_problem
 from gpugraph.engines.cugraph import Communities
 from gpugraph.engines.cugraph_graph import import_library, translated_errors
 from gpugraph.engines.dask.cluster import Cluster, connected, current_client
-from gpugraph.engines.dask.frame import LONGEST_COLUMN, partition_size, to_dask
+from gpugraph.engines.dask.frame import LONGEST_COLUMN, require_cudf, to_dask
 from gpugraph.errors import (
     ConvergenceError,
     DeviceError,
@@ -204,7 +204,7 @@ def _gpus(
         raise UndefinedMeasureError(f"{measure} by cuGraph needs edges; '{graph.name}' has none.")
     if weight is not None:
         require_finite_weights(graph, measure)
-    partition_size(None, "cudf")  # raises where cuDF or a GPU is missing
+    require_cudf(f"{measure} by many GPUs", "take a measure of gpugraph's own, which needs no GPU")
     client = current_client() if cluster is None else cluster
     if client is None:
         raise DeviceError(
