@@ -186,7 +186,7 @@ def require_memory(n_bytes: int, what: str, advice: str, xp: ModuleType = np) ->
 def format_bytes(n: float) -> str:
     """Bytes as people read them, in powers of 1000."""
     for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if abs(n) < 1000 or unit == "PB":
+        if abs(n) < 999.5 or unit == "PB":  # what rounds to 1000 is one of the next unit
             return f"{n:.0f} {unit}" if unit == "B" else f"{n:.3g} {unit}"
         n /= 1000
     raise AssertionError  # unreachable: the loop returns at PB

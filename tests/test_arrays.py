@@ -151,6 +151,7 @@ def test_require_memory_says_how_much_and_what_to_do(monkeypatch):
         (0, "0 B"),
         (999, "999 B"),
         (1000, "1 kB"),
+        (999_600, "1 MB"),
         (1_234_567, "1.23 MB"),
         (180e9, "180 GB"),
         (6e12, "6 TB"),
