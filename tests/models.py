@@ -58,10 +58,10 @@ def encoder(size=8, name="encoder"):
     return keras.Model(image, x, name=name)
 
 
-def siamese():
+def siamese(size=8):
     """Return two inputs through one nested encoder, then their distance."""
-    left, right = keras.Input((8, 8, 1), name="left"), keras.Input((8, 8, 1), name="right")
-    shared = encoder()
+    left, right = (keras.Input((size, size, 1), name=name) for name in ("left", "right"))
+    shared = encoder(size)
     distance = layers.Subtract(name="distance")([shared(left), shared(right)])
     x = layers.Flatten(name="flatten")(distance)
     return keras.Model([left, right], layers.Dense(1, name="score")(x), name="siamese")
