@@ -13,6 +13,7 @@ from gpugraph.errors import ModelError, ShapeError
 from gpugraph.layer_call import TensorRef
 from gpugraph.population import Dynamics, Population
 from gpugraph.projection import Projection
+from gpugraph.text_table import printable
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -161,7 +162,7 @@ class Verification:
         verdict = "equals" if self.passed else "DIFFERS FROM"
         return (
             f"The graph {verdict} the model on {len(self.errors)} populations: largest error "
-            f"{error:.1e} of the population's largest value, at '{name}' (tolerance "
+            f"{error:.1e} of the population's largest value, at '{printable(name)}' (tolerance "
             f"{self.tolerance:.0e})."
         )
 

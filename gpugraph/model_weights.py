@@ -13,7 +13,7 @@ from gpugraph.arrays import blocks
 from gpugraph.errors import ModelError
 from gpugraph.kernel_axes import axis_names
 from gpugraph.models import load_model
-from gpugraph.text_table import text_table
+from gpugraph.text_table import printable, text_table
 from gpugraph.views import BLOCK_WEIGHTS
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class WeightsTable:
 
     def __str__(self) -> str:
         lines = [HEADER, *(row.cells for row in self.rows), self.total]
-        return "\n".join([self.model, "", *text_table(lines, NUMERIC)])
+        return "\n".join([printable(self.model), "", *text_table(lines, NUMERIC)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: None where a number is undefined or out of range."""

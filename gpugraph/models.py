@@ -13,11 +13,18 @@ import numpy as np
 
 from gpugraph.errors import ModelError, ShapeError
 from gpugraph.input_shape import MINIMAL
+from gpugraph.text_table import printable
 
 APPLICATIONS = "keras.applications:"
 ENDINGS = (".keras", ".h5", ".hdf5")
 # TensorFlow and JAX take nearly all of a GPU's memory when they start, unless these say otherwise.
 SPARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+def spare_gpu_memory() -> None:
+    """Tell Keras's backend, if it has not started, to take of a GPU's memory what it needs."""
+    for name, value in SPARING.items():
+        os.environ.setdefault(name, value)
 
 
 def load_model(model: Any, input_shape: Any = None, weights: str | None = None) -> Any:
@@ -47,8 +54,7 @@ def load_model(model: Any, input_shape: Any = None, weights: str | None = None) 
     take of a GPU's memory what it needs: in the environment, if nothing is said there.
     """
     if isinstance(model, (str, os.PathLike)):
-        for name, value in SPARING.items():
-            os.environ.setdefault(name, value)
+        spare_gpu_memory()
     import keras
 
     if isinstance(model, keras.Model):
@@ -111,8 +117,7 @@ def _why(error: Exception) -> str:
 
 def _short(text: object) -> str:
     """One line for a message, cut where it would fill the screen."""
-    line = " ".join(str(text).split())
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    line = printable(" ".join(str(text).split()))
     return line.rstrip(". ") if len(line) <= 300 else f"{line[:300]} ..."
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpugraph.arrays import format_bytes, free_memory
-from gpugraph.text_table import text_table
+from gpugraph.text_table import printable, text_table
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -115,7 +115,7 @@ class Summary:
 
     def __str__(self) -> str:
         lines = [HEADER, *(row.cells for row in self.rows), self.total]
-        return "\n".join([self.model, "", *text_table(lines, NUMERIC), "", *self.notes])
+        return "\n".join([printable(self.model), "", *text_table(lines, NUMERIC), "", *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as numbers, text, lists and dicts, as JSON has them."""

@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpugraph.errors import MissingDependencyError, OutputError
+from gpugraph.text_table import printable
 
 # Where nothing wraps: text that is piped or saved is easier to search in whole lines.
 UNBOUNDED = 10_000
@@ -125,11 +126,6 @@ def table(
 
 def _width() -> int:
     return Console().width
-
-
-def printable(text: str) -> str:
-    """Return text with control characters spelled out: names come from untrusted files."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def duration(seconds: float) -> str:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def printable(text: str) -> str:
+    """Return text with control characters spelled out: names come from untrusted files."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def text_table(lines: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[str]:
     """Lay cells out in columns as wide as their longest cell, numbers to the right.
 
@@ -15,6 +20,7 @@ def text_table(lines: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[
     numeric : sequence of bool
         Which columns hold numbers.
     """
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(

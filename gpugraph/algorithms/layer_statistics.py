@@ -11,7 +11,7 @@ import numpy as np
 
 from gpugraph.arrays import blocks
 from gpugraph.axes import Axis
-from gpugraph.text_table import text_table
+from gpugraph.text_table import printable, text_table
 from gpugraph.views import BLOCK_WEIGHTS
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class LayerStatistics:
 
     def __str__(self) -> str:
         lines = [HEADER, *(row.cells for row in self.rows)]
-        return "\n".join([self.model, "", *text_table(lines, NUMERIC)])
+        return "\n".join([printable(self.model), "", *text_table(lines, NUMERIC)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON has it: None where a number is undefined or not finite."""

@@ -24,6 +24,7 @@ from gpugraph.errors import (
     UndefinedMeasureError,
     UnsupportedLayerError,
 )
+from gpugraph.text_table import printable
 
 # The first class that fits an error decides; any other GpugraphError exits with FAILED.
 EXIT_CODES: dict[type[BaseException], int] = {
@@ -69,8 +70,7 @@ class _Commands(TyperGroup):
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    line = " ".join(message.split())
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    line = printable(" ".join(message.split()))
     color = False if "NO_COLOR" in os.environ else None
     typer.secho(f"Error: {line}", fg="red", err=True, color=color)
     raise typer.Exit(code)

@@ -24,6 +24,7 @@ from gpugraph.cli.options import (
     Weights,
 )
 from gpugraph.cli.output import ending_of, size_of
+from gpugraph.text_table import printable
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -120,7 +121,7 @@ def convert(
         )
         return
     terminal.show(
-        f"Wrote {' and '.join(terminal.printable(str(path)) for path in outputs)}: "
+        f"Wrote {' and '.join(printable(str(path)) for path in outputs)}: "
         f"{graph.n_nodes:,} nodes, {graph.n_edges:,} edges, {format_bytes(size)} "
         f"in {terminal.duration(seconds)}."
     )

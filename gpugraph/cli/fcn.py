@@ -11,6 +11,7 @@ from gpugraph.cli.app import EPILOG, app
 from gpugraph.cli.loading import load
 from gpugraph.cli.options import Json, Model, Overwrite, Weights
 from gpugraph.cli.output import ending_of, size_of
+from gpugraph.text_table import printable
 
 
 @app.command(epilog=EPILOG)
@@ -57,7 +58,7 @@ def fcn(
     rows = [(c.name, c.before, c.after, "x".join(map(str, c.window))) for c in changes]
     table = terminal.table(("layer", "was", "became", "window"), rows, (False,) * 4)
     terminal.show(
-        f"Model {terminal.printable(found.name)}\n",
+        f"Model {printable(found.name)}\n",
         *([table, ""] if rows else ["No layer had to change."]),
-        f"Wrote {terminal.printable(str(out))}: {format_bytes(size_of(out))}.",
+        f"Wrote {printable(str(out))}: {format_bytes(size_of(out))}.",
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from gpugraph.cli.options import Granularity, Norm
+from gpugraph.text_table import printable
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -45,7 +46,7 @@ def load(
     from gpugraph import terminal
     from gpugraph.models import load_model
 
-    with terminal.status(f"Loading {terminal.printable(model)}"):
+    with terminal.status(f"Loading {printable(model)}"):
         terminal.load_keras()
         import keras
 

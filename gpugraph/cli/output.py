@@ -7,6 +7,8 @@ from pathlib import Path
 
 import typer
 
+from gpugraph.text_table import printable
+
 TABLE_ENDINGS = (".parquet", ".csv", ".csv.gz")
 
 
@@ -36,10 +38,9 @@ def written(out: Path | None) -> list[str]:
     if out is None:
         return []
 
-    from gpugraph import terminal
     from gpugraph.arrays import format_bytes
 
-    return [f"Wrote {terminal.printable(str(out))}: {format_bytes(size_of(out))}."]
+    return [f"Wrote {printable(str(out))}: {format_bytes(size_of(out))}."]
 
 
 def size_of(path: Path) -> int:

@@ -25,6 +25,7 @@ from gpugraph.cli.options import (
 )
 from gpugraph.cli.output import TABLE_ENDINGS, check_table, written
 from gpugraph.measures import MEASURES, View, measure_named
+from gpugraph.text_table import printable
 
 if TYPE_CHECKING:
     from gpugraph.node_values import NodeValues
@@ -125,7 +126,7 @@ def rank(
         )
         return
     terminal.show(
-        f"Model {terminal.printable(graph.name)}\n",
+        f"Model {printable(graph.name)}\n",
         terminal.table(ranking.header, ranking.cells, NUMERIC, expendable=1),
         "",
         *ranking.notes,

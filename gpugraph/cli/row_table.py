@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpugraph.cli.output import written
+from gpugraph.text_table import printable
 
 if TYPE_CHECKING:
     from gpugraph.algorithms.layer_statistics import LayerStatistics
@@ -43,6 +44,4 @@ def put_out(
     left_out = ", ".join(header[len(shown.columns) :])
     notes = [f"No room here, but in --json and --out: {left_out}."] if left_out else []
     notes += written(out)
-    terminal.show(
-        f"Model {terminal.printable(result.model)}\n", shown, *([""] if notes else []), *notes
-    )
+    terminal.show(f"Model {printable(result.model)}\n", shown, *([""] if notes else []), *notes)

@@ -15,6 +15,7 @@ from gpugraph.cli.options import (
     Probe,
     Weights,
 )
+from gpugraph.text_table import printable
 
 
 @app.command(epilog=EPILOG)
@@ -42,7 +43,7 @@ def summary(
         return
     rows = [row.cells for row in result.rows]
     terminal.show(
-        f"Model {terminal.printable(result.model)}\n",
+        f"Model {printable(result.model)}\n",
         terminal.table(HEADER, rows, NUMERIC, result.total, expendable=2),
         "",
         *result.notes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpugraph.cli.app import EPILOG, app
 from gpugraph.cli.loading import load
 from gpugraph.cli.options import InputShapes, Json, Model, Weights
+from gpugraph.text_table import printable
 
 
 @app.command(epilog=EPILOG)
@@ -56,6 +57,6 @@ def topology(
     header = ("layer call", "layer", "reads", "output shape", "parameters")
     total = ("total", "", "", "", f"{calls.n_parameters:,}")
     terminal.show(
-        f"Model {terminal.printable(calls.name)}: {len(calls)} layer calls\n",
+        f"Model {printable(calls.name)}: {len(calls)} layer calls\n",
         terminal.table(header, rows, (False, False, False, False, True), total),
     )

@@ -56,7 +56,7 @@ def verify(
         terminal.show(
             terminal.table(header, rows, (False, False, True, False)),
             "",
-            terminal.printable(str(result)),
+            str(result),
         )
     if not result.passed:
         raise typer.Exit(FAILED)
