@@ -30,6 +30,7 @@ from benchmarks.models import lenet
 from gpugraph.arrays import namespace
 from gpugraph.edges import edge_maker
 from gpugraph.engines.cugraph_graph import weighted_columns
+from gpugraph.models import spare_gpu_memory
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 STARTED = time.perf_counter()
@@ -59,6 +60,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
+    spare_gpu_memory()
     try:
         xp = namespace("cuda")
     except gg.DeviceError as error:
