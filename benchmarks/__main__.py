@@ -10,7 +10,16 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import analysis, conversion, edges, files, libraries, quotient, spectral
+from benchmarks import (
+    analysis,
+    conversion,
+    distributed,
+    edges,
+    files,
+    libraries,
+    quotient,
+    spectral,
+)
 from benchmarks.measure import machine
 
 BENCHMARKS = {
@@ -18,6 +27,7 @@ BENCHMARKS = {
     "edges": edges,
     "libraries": libraries,
     "files": files,
+    "distributed": distributed,
     "analysis": analysis,
     "quotient": quotient,
     "spectral": spectral,
