@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections import defaultdict
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from math import prod, sqrt
 
@@ -20,12 +20,14 @@ from keras import layers
 from numpy.testing import assert_allclose, assert_array_equal
 
 import gpugraph as gg
-from gpugraph import norms
+from gpugraph import norms, registry
 from gpugraph.axes import fan_in
+from gpugraph.layers.moving import move
 from gpugraph.population import Population, strides
 from gpugraph.projection import Projection
+from tests.algorithms.graphs import graph_of
 from tests.layers.test_every_layer import ROWS, model_of
-from tests.models import EVERY_KIND, cnn, needs_float64, randomise, siamese, u_net
+from tests.models import EVERY_KIND, cnn, needs_float64, several_outputs, siamese, u_net
 from tests.strategies import any_axis, any_graph, any_projection, small_models
 
 NORMS = {
@@ -38,7 +40,7 @@ NORMS = {
 MOST_EDGES = 20_000
 
 
-def channel_of(graph, population, flat, by):
+def channel_of(population, flat, by):
     """Return the merged node of a flat position, by its index in the population's shape."""
     if by == "layer" or not population.shape:
         return 0
@@ -46,7 +48,8 @@ def channel_of(graph, population, flat, by):
     return int(index[0] if population.channels_first else index[-1])
 
 
-def taps_by_loops(graph, projection, by):
+@lru_cache(maxsize=100)  # norms of one graph are tested one after another
+def taps_by_loops(projection, by):
     """Return ``{(source, target): {tap: [weight of each edge]}}``, edge by edge.
 
     A tap is what an edge reads along every axis: of the kernel, of a window, and of a pooling
@@ -70,8 +73,8 @@ def taps_by_loops(graph, projection, by):
         for factor, at in ((projection.source_factor, src), (projection.target_factor, dst)):
             weight *= 1.0 if factor is None else float(factor[at])
         ends = (
-            channel_of(graph, projection.source, src, by),
-            channel_of(graph, projection.target, dst, by),
+            channel_of(projection.source, src, by),
+            channel_of(projection.target, dst, by),
         )
         taps[ends][tuple(tap)].append(weight)
     return taps
@@ -97,7 +100,7 @@ def assert_is_quotient(graph, by, norm):
         assert (after.source.name, after.target.name) == (before.source.name, before.target.name)
         assert (after.kind, after.weight_dtype) == (before.kind, before.weight_dtype)
         found = edges_between(merged, after)
-        taps = taps_by_loops(graph, before, by)
+        taps = taps_by_loops(before, by)
         assert set(found) == set(taps)
         for ends, by_tap in taps.items():
             weights = [sum(edges) / len(edges) for edges in by_tap.values()]
@@ -115,10 +118,16 @@ def graph_of_row(name):
     return gg.from_keras(model_of(*ROWS[name]))
 
 
-@pytest.mark.parametrize("norm", ["l2", None])
-@by_both
-@pytest.mark.parametrize("name", ROWS)
-def test_every_layer(name, by, norm):
+def structure(name):
+    """Return what a row's edges follow from: rows of one converter differ by shape, or as moves."""
+    converter = registry._CONVERTERS[name]
+    shapes = (tuple(getattr(shape, "shape", shape)) for shape in ROWS[name][1:])
+    return name if converter is move else (converter, *shapes)
+
+
+@pytest.mark.parametrize(("by", "norm"), [("channel", None), ("layer", "l2")])
+@pytest.mark.parametrize("name", {structure(name): name for name in ROWS}.values())
+def test_every_structure(name, by, norm):
     graph = graph_of_row(name)
     if graph.n_edges > MOST_EDGES:
         pytest.skip("too many edges for nested loops")
@@ -129,7 +138,7 @@ def test_every_layer(name, by, norm):
 @by_both
 @pytest.mark.parametrize("build", EVERY_KIND, ids=lambda build: build.__name__)
 def test_models(build, by, norm):
-    graph = gg.from_keras(randomise(build()))
+    graph = graph_of(build)
     merged = assert_is_quotient(graph, by, norm)
     assert merged.name == f"{graph.name} by {by}"
     assert merged.topology is None
@@ -225,7 +234,7 @@ def test_channels_that_carry(norm):
 @every_norm
 def test_taps_are_what_the_edges_export(norm):
     """Group the columns of all edges by channel, and by parameter and tap within it."""
-    graph = gg.from_keras(randomise(u_net()))
+    graph = graph_of(u_net)
     merged = graph.quotient("channel", norm)
     trained = [i for i, p in enumerate(graph.projections) if p.kind == "weight"]
     assert len(trained) == 5
@@ -294,6 +303,15 @@ def test_taps_that_no_edge_uses_do_not_count():
     ],
 )
 def test_places_of_a_pooling_window_are_taps(norm, expected, by, n):
+    for p in poolings().quotient(by, norm).projections:
+        assert_allclose(p.edges().weight, [(expected | COPIES)[p.target.name]] * n, rtol=1e-6)
+
+
+COPIES = {"copy": 1, "padded": 1}
+
+
+@cache
+def poolings():
     image = keras.Input((4, 4, 2))
     ends = [
         layers.MaxPooling2D(2, name="max")(image),
@@ -303,12 +321,7 @@ def test_places_of_a_pooling_window_are_taps(norm, expected, by, n):
         layers.ReLU(name="copy")(image),
         layers.ZeroPadding2D(1, name="padded")(image),
     ]
-    graph = gg.from_keras(keras.Model(image, ends)).quotient(by, norm)
-    for p in graph.projections:
-        assert_allclose(p.edges().weight, [(expected | COPIES)[p.target.name]] * n, rtol=1e-6)
-
-
-COPIES = {"copy": 1, "padded": 1}
+    return gg.from_keras(keras.Model(image, ends))
 
 
 def test_averages_at_borders_are_averaged():
@@ -328,7 +341,7 @@ def test_broadcasting_is_one_copy():
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("build", EVERY_KIND, ids=lambda build: build.__name__)
 def test_layers_are_the_layers_of_the_channels(build, norm):
-    graph = gg.from_keras(randomise(build()))
+    graph = graph_of(build)
     _, _, direct = graph.quotient("layer", norm).materialise("cpu")
     _, _, by_way = graph.quotient("channel", norm).quotient("layer", norm).materialise("cpu")
     assert_allclose(by_way, direct, rtol=1e-5)
@@ -337,7 +350,7 @@ def test_layers_are_the_layers_of_the_channels(build, norm):
 @pytest.mark.parametrize("norm", NORMS)
 @by_both
 def test_large_kernels_are_reduced_in_blocks(by, norm, monkeypatch):
-    graph = gg.from_keras(randomise(cnn()))
+    graph = graph_of(cnn)
     expected = graph.quotient(by, norm).materialise("cpu").weight
     monkeypatch.setattr(norms, "BLOCK_WEIGHTS", 7)
     monkeypatch.setattr(norms, "n_cores", lambda: 3)
@@ -400,7 +413,7 @@ def test_float64_stays(norm):
 
 
 def test_nodes_without_edges_stay():
-    graph = gg.from_keras(cnn()).quotient("channel")
+    graph = graph_of(cnn).quotient("channel")
     alone = graph.subgraph(["image", "dense"])
     assert alone.quotient("layer").n_nodes == 2
     assert alone.quotient("layer").n_edges == 0
@@ -415,7 +428,7 @@ def test_parallel_projections_stay_apart():
 
 @every_norm
 def test_kernels_that_calls_share_are_shared_still(norm):
-    graph = gg.from_keras(randomise(siamese()))
+    graph = graph_of(siamese)
     merged = graph.quotient("channel", norm)
 
     def sharing(g):
@@ -468,14 +481,14 @@ def test_channels_first():
 
 
 def test_names_of_layers_that_make_no_nodes():
-    merged = gg.from_keras(cnn()).quotient("channel")
+    merged = graph_of(cnn).quotient("channel")
     assert merged.node_id("flatten", 2) == merged.node_id("pool", 2)
     with pytest.raises(gg.SelectionError, match="passes on population 'pool'"):
         merged.population("flatten")
 
 
 def test_inputs_and_outputs():
-    graph = gg.from_keras(randomise(EVERY_KIND[3]()))
+    graph = graph_of(several_outputs)
     merged = graph.quotient("channel")
     assert [p.name for p in merged.inputs] == [p.name for p in graph.inputs]
     assert [p.name for p in merged.outputs] == [p.name for p in graph.outputs]
@@ -484,7 +497,7 @@ def test_inputs_and_outputs():
 
 @every_norm
 def test_given_an_input_weights_are_means_over_positions(norm):
-    graph = gg.from_keras(randomise(u_net()))
+    graph = graph_of(u_net)
     shape = graph.populations[graph.topology.inputs[0]].shape
     image = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     assert_is_quotient(graph.given(image), "channel", norm)
@@ -499,21 +512,21 @@ def test_given_an_input_weights_are_means_over_positions(norm):
     ],
 )
 def test_picked_edges_are_refused(part):
-    graph = gg.from_keras(randomise(cnn()))
+    graph = graph_of(cnn)
     with pytest.raises(gg.SelectionError, match=r"picked one by one .*strongest\(k\)"):
         part(graph).quotient("channel")
     assert part(graph.quotient("channel")).n_edges > 0
 
 
 def test_picked_nodes_are_refused():
-    graph = gg.from_keras(randomise(cnn()))
+    graph = graph_of(cnn)
     alone = graph.ancestors(graph.node_id("image", (0, 0, 0)))
     with pytest.raises(gg.SelectionError, match="nodes of population 'image' were picked"):
         alone.quotient("layer")
 
 
 def test_wrong_words_are_refused():
-    graph = gg.from_keras(cnn())
+    graph = graph_of(cnn)
     with pytest.raises(gg.SelectionError, match="'channel' or by 'layer', not by 'filter'"):
         graph.quotient("filter")
     with pytest.raises(gg.SelectionError, match="no norm 'L1'"):
@@ -521,7 +534,7 @@ def test_wrong_words_are_refused():
 
 
 def test_it_is_no_model():
-    graph = gg.from_keras(cnn()).quotient("channel")
+    graph = graph_of(cnn).quotient("channel")
     with pytest.raises(gg.ModelError):
         graph.evaluate(np.zeros((1, 8, 8, 2)))
 
@@ -529,7 +542,7 @@ def test_it_is_no_model():
 @by_both
 @every_norm
 def test_exports_and_measures(by, norm, tmp_path):
-    graph = gg.from_keras(randomise(u_net())).quotient(by, norm)
+    graph = graph_of(u_net).quotient(by, norm)
     built = graph.to_networkx(multigraph=True, parameters=True)
     assert (len(built), built.number_of_edges()) == (graph.n_nodes, graph.n_edges)
     graph.write_graphml(tmp_path / "graph.graphml", parameters=True)
@@ -555,7 +568,7 @@ def test_exports_and_measures(by, norm, tmp_path):
 @pytest.mark.parametrize("view", ["weight", "magnitude", "positive", "negative", None])
 @every_norm
 def test_readings_agree_with_the_edges(by, norm, view):
-    graph = gg.from_keras(randomise(u_net())).quotient(by, norm)
+    graph = graph_of(u_net).quotient(by, norm)
     matrix = graph.to_scipy(view)
     assert_allclose(graph.in_strength(view), matrix.sum(axis=0), rtol=1e-5, atol=1e-6)
     assert_allclose(graph.out_strength(view), matrix.sum(axis=1), rtol=1e-5, atol=1e-6)
