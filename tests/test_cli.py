@@ -29,7 +29,9 @@ def run(*arguments):
 
 
 def start(*arguments, **options):
-    command = [sys.executable, "-c", "from gpugraph.cli import main; main()"]
+    # A shell that runs tests in the background has them ignore SIGINT; a user's terminal does not.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{heeding}; from gpugraph.cli import main; main()"]
     return subprocess.Popen(
         [*command, *map(str, arguments)],
         stdout=subprocess.PIPE,
