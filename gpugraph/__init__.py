@@ -6,85 +6,115 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 # Not on first use: by then the module of the same name may stand in the function's place.
-from gpugraph.topology import topology
+from gpugraph.topology import topology as topology
 
 if TYPE_CHECKING:
-    from gpugraph.algorithms.betweenness import betweenness_centrality, edge_betweenness_centrality
-    from gpugraph.algorithms.closeness import closeness_centrality, harmonic_centrality
-    from gpugraph.algorithms.components import weakly_connected_components
+    # Under their own names, so that type checkers of strict users take them for public.
+    from gpugraph.algorithms.betweenness import (
+        betweenness_centrality as betweenness_centrality,
+        edge_betweenness_centrality as edge_betweenness_centrality,
+    )
+    from gpugraph.algorithms.closeness import (
+        closeness_centrality as closeness_centrality,
+        harmonic_centrality as harmonic_centrality,
+    )
+    from gpugraph.algorithms.components import (
+        weakly_connected_components as weakly_connected_components,
+    )
     from gpugraph.algorithms.degree import (
-        degree_centrality,
-        in_degree,
-        in_degree_centrality,
-        in_strength,
-        out_degree,
-        out_degree_centrality,
-        out_strength,
+        degree_centrality as degree_centrality,
+        in_degree as in_degree,
+        in_degree_centrality as in_degree_centrality,
+        in_strength as in_strength,
+        out_degree as out_degree,
+        out_degree_centrality as out_degree_centrality,
+        out_strength as out_strength,
     )
-    from gpugraph.algorithms.eigenvector import eigenvector_centrality
-    from gpugraph.algorithms.hits import hits
-    from gpugraph.algorithms.katz import katz_centrality
+    from gpugraph.algorithms.eigenvector import eigenvector_centrality as eigenvector_centrality
+    from gpugraph.algorithms.hits import hits as hits
+    from gpugraph.algorithms.katz import katz_centrality as katz_centrality
     from gpugraph.algorithms.layer_statistics import (
-        LayerStatistics,
-        ProjectionStatistics,
-        layer_statistics,
+        LayerStatistics as LayerStatistics,
+        ProjectionStatistics as ProjectionStatistics,
+        layer_statistics as layer_statistics,
     )
-    from gpugraph.algorithms.longest_path import longest_path_length
-    from gpugraph.algorithms.normalized_cut import Clustering, normalized_cut
-    from gpugraph.algorithms.pagerank import pagerank
-    from gpugraph.algorithms.path_count import path_count
-    from gpugraph.algorithms.path_strength import edge_path_strength, path_strength
-    from gpugraph.algorithms.reach import ancestors, descendants
-    from gpugraph.algorithms.singular_values import singular_values
-    from gpugraph.algorithms.spectral_gap import spectral_gap
-    from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, pairs, window
-    from gpugraph.callback import GraphHistory
-    from gpugraph.conversion import Conversion
-    from gpugraph.convert import from_keras
-    from gpugraph.edge_values import EdgeValues
-    from gpugraph.edges import Edges
+    from gpugraph.algorithms.longest_path import longest_path_length as longest_path_length
+    from gpugraph.algorithms.normalized_cut import (
+        Clustering as Clustering,
+        normalized_cut as normalized_cut,
+    )
+    from gpugraph.algorithms.pagerank import pagerank as pagerank
+    from gpugraph.algorithms.path_count import path_count as path_count
+    from gpugraph.algorithms.path_strength import (
+        edge_path_strength as edge_path_strength,
+        path_strength as path_strength,
+    )
+    from gpugraph.algorithms.reach import ancestors as ancestors, descendants as descendants
+    from gpugraph.algorithms.singular_values import singular_values as singular_values
+    from gpugraph.algorithms.spectral_gap import spectral_gap as spectral_gap
+    from gpugraph.axes import (
+        Axis as Axis,
+        fan_in as fan_in,
+        fan_out as fan_out,
+        one_to_one as one_to_one,
+        pairs as pairs,
+        window as window,
+    )
+    from gpugraph.callback import GraphHistory as GraphHistory
+    from gpugraph.conversion import Conversion as Conversion
+    from gpugraph.convert import from_keras as from_keras
+    from gpugraph.edge_values import EdgeValues as EdgeValues
+    from gpugraph.edges import Edges as Edges
     from gpugraph.engines.cugraph import (
-        Communities,
-        Distances,
-        bfs,
-        core_number,
-        ecg,
-        k_core,
-        leiden,
-        louvain,
-        spectral_modularity,
-        sssp,
-        triangle_count,
+        Communities as Communities,
+        Distances as Distances,
+        bfs as bfs,
+        core_number as core_number,
+        ecg as ecg,
+        k_core as k_core,
+        leiden as leiden,
+        louvain as louvain,
+        spectral_modularity as spectral_modularity,
+        sssp as sssp,
+        triangle_count as triangle_count,
     )
     from gpugraph.errors import (
-        ConvergenceError,
-        DeviceError,
-        GpugraphError,
-        GraphTooLargeError,
-        MeasureError,
-        MissingDependencyError,
-        ModelError,
-        NonFiniteError,
-        OutputError,
-        RangeError,
-        SelectionError,
-        ShapeError,
-        SignedWeightsError,
-        UndefinedMeasureError,
-        UnsupportedLayerError,
+        ConvergenceError as ConvergenceError,
+        DeviceError as DeviceError,
+        GpugraphError as GpugraphError,
+        GraphTooLargeError as GraphTooLargeError,
+        MeasureError as MeasureError,
+        MissingDependencyError as MissingDependencyError,
+        ModelError as ModelError,
+        NonFiniteError as NonFiniteError,
+        OutputError as OutputError,
+        RangeError as RangeError,
+        SelectionError as SelectionError,
+        ShapeError as ShapeError,
+        SignedWeightsError as SignedWeightsError,
+        UndefinedMeasureError as UndefinedMeasureError,
+        UnsupportedLayerError as UnsupportedLayerError,
     )
-    from gpugraph.evaluate import Verification
-    from gpugraph.graph import NeuronGraph
-    from gpugraph.layer_call import LayerCall
-    from gpugraph.model_weights import WeightsTable, WeightStatistics, weights_table
-    from gpugraph.node_values import NodeValues, RankedNode
-    from gpugraph.paths import NodePath, strongest_paths
-    from gpugraph.plot import plot_kernels
-    from gpugraph.population import Activation, Population, Tensor
-    from gpugraph.projection import Projection
-    from gpugraph.registry import converts, supported_layers
-    from gpugraph.topology import Topology
-    from gpugraph.transform import to_fully_convolutional
+    from gpugraph.evaluate import Verification as Verification
+    from gpugraph.graph import NeuronGraph as NeuronGraph
+    from gpugraph.layer_call import LayerCall as LayerCall
+    from gpugraph.model_weights import (
+        WeightsTable as WeightsTable,
+        WeightStatistics as WeightStatistics,
+        weights_table as weights_table,
+    )
+    from gpugraph.node_values import NodeValues as NodeValues, RankedNode as RankedNode
+    from gpugraph.paths import NodePath as NodePath, strongest_paths as strongest_paths
+    from gpugraph.plot import plot_kernels as plot_kernels
+    from gpugraph.population import (
+        Activation as Activation,
+        Population as Population,
+        Tensor as Tensor,
+    )
+    from gpugraph.projection import Projection as Projection
+    from gpugraph.registry import converts as converts, supported_layers as supported_layers
+    from gpugraph.topology import Topology as Topology
+    from gpugraph.transform import to_fully_convolutional as to_fully_convolutional
 
 __version__ = "0.1.0"
 

@@ -1,5 +1,7 @@
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,15 @@ def test_listing_converters_needs_no_backend():
 def test_every_public_name_is_there(name):
     assert getattr(gg, name) is not None
     assert name in dir(gg)
+
+
+def test_type_checkers_see_every_public_name():
+    """In a package with py.typed, only names imported under their own names count as public."""
+    source = Path(gg.__file__)
+    assert (source.parent / "py.typed").exists()
+    imports = [n for n in ast.walk(ast.parse(source.read_text())) if isinstance(n, ast.ImportFrom)]
+    exported = {a.name for n in imports for a in n.names if a.asname == a.name}
+    assert exported == set(gg.__all__) - {"__version__"}
 
 
 def test_no_public_name_is_hidden_by_a_module_of_that_name():
