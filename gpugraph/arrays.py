@@ -70,6 +70,11 @@ def may_hold(condition: Array) -> bool:
     return not isinstance(condition, np.ndarray) or bool(condition.any())
 
 
+def on_host(array: Array) -> np.ndarray:
+    """Return the array, or a copy of it where it lies on a GPU."""
+    return array if isinstance(array, np.ndarray) else array.get()
+
+
 _on_gpu: dict[int, tuple[weakref.ref[np.ndarray], Array]] = {}
 
 

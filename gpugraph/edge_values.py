@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.arrays import Array, namespace_of, require_memory
+from gpugraph.arrays import Array, on_host, require_memory
 from gpugraph.correlate import correlate
 from gpugraph.edge_maker import EdgeMaker
 from gpugraph.errors import RangeError, SelectionError
@@ -87,7 +87,7 @@ class EdgeValues:
     def range(self, projection: Projection, start: int, stop: int) -> np.ndarray:
         """Values of edges ``start:stop`` of a projection, as for a slice of a list; float64."""
         terms = [
-            Term(_host(term.source), _host(term.target), term.exponent)
+            Term(on_host(term.source), on_host(term.target), term.exponent)
             for term in self._of(projection)
         ]
         start, stop, _ = slice(start, stop).indices(projection.n_edges)
@@ -133,7 +133,7 @@ class EdgeValues:
             )
         total = np.zeros(projection.kernel.size)
         for term in self._of(projection):
-            ours, theirs = _host(term.source), _host(term.target)
+            ours, theirs = on_host(term.source), on_host(term.target)
             for before, view in factor_shares(projection.source_factor, self.weight):
                 for after, inner in factor_shares(projection.target_factor, view):
                     x = ours if before is None else ours * before
@@ -160,10 +160,6 @@ def _weighed(projection: Projection, x: np.ndarray, y: np.ndarray, weight: Weigh
         signed = _weighed(projection, x, y, "weight")
         return (both + signed if weight == "positive" else both - signed) / 2
     return correlate(projection, x, y, weight) * weight_view(projection.weights, weight)
-
-
-def _host(array: Array) -> np.ndarray:
-    return array if namespace_of(array) is np else array.get()
 
 
 def _scaled(values: np.ndarray, term: Term, name: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from gpugraph.arrays import Array, namespace_of
+from gpugraph.arrays import Array, on_host
 from gpugraph.errors import RangeError, SelectionError, ShapeError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class NodeValues(Mapping[int, float]):
 
     @cached_property
     def _host(self) -> np.ndarray:
-        return self.array if namespace_of(self.array) is np else self.array.get()
+        return on_host(self.array)
 
     @cached_property
     def _unscaled(self) -> np.ndarray:

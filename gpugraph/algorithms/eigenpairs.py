@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from gpugraph.arrays import Array, namespace_of, require_memory
+from gpugraph.arrays import Array, namespace_of, on_host, require_memory
 from gpugraph.errors import ConvergenceError, NonFiniteError
 
 # Writes the product with its first argument to its second, both of shape ``(n,)``.
@@ -152,8 +152,7 @@ class _Basis:
         xp.divide(vector, left, out=self.vectors[at])
         self.multiply(self.vectors[at], self.products[at])
         row = self.vectors[: at + 1] @ self.products[at]
-        row = row if xp is np else row.get()
-        self.projected[at, : at + 1] = self.projected[: at + 1, at] = row
+        self.projected[at, : at + 1] = self.projected[: at + 1, at] = on_host(row)
         self.count += 1
         self.n_products += 1
         return True

@@ -13,7 +13,7 @@ import numpy as np
 from gpugraph.algorithms.eigenpairs import smallest
 from gpugraph.algorithms.places import Places
 from gpugraph.algorithms.requirements import require_finite, require_non_negative
-from gpugraph.arrays import Array
+from gpugraph.arrays import Array, on_host
 from gpugraph.errors import UndefinedMeasureError
 from gpugraph.views import Weight
 
@@ -140,7 +140,7 @@ class Laplacian:
 
     def _smallest_of_dense(self, k: int) -> tuple[np.ndarray, Array]:
         """Return the same from the dense matrix."""
-        factor, trivial = (a if self.xp is np else a.get() for a in (self.factor, self.trivial))
+        factor, trivial = map(on_host, (self.factor, self.trivial))
         matrix = self.graph.to_scipy(self.weight).toarray().astype(np.float64)
         dense = np.eye(len(matrix)) - factor[:, None] * (matrix + matrix.T) * factor
         # What is not looked for is moved beyond 2.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpugraph.algorithms.laplacian import Laplacian, add_undirected
-from gpugraph.arrays import Device, namespace
+from gpugraph.arrays import Device, namespace, on_host
 from gpugraph.errors import SelectionError, UndefinedMeasureError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
@@ -107,9 +107,7 @@ def normalized_cut(
         )
     values, vectors = laplacian.smallest(n_clusters - 1, tol)
     vectors *= laplacian.factor
-    points = vectors if isinstance(vectors, np.ndarray) else vectors.get()
-    strength = laplacian.strength
-    strength = strength if isinstance(strength, np.ndarray) else strength.get()
+    points, strength = on_host(vectors), on_host(laplacian.strength)
     best: tuple[float, np.ndarray] | None = None
     for labels in _groupings(points, strength > 0, n_clusters, seed):
         cut = _cut(laplacian, labels, strength, n_clusters)

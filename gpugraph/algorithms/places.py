@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpugraph.arrays import Array
+from gpugraph.arrays import Array, on_host
 from gpugraph.axes import Axis, fan_in, fan_out
 from gpugraph.edge_maker import outer_sum
 from gpugraph.population import Population
@@ -83,7 +83,7 @@ class Places:
     def solve(self, residual: Array) -> Array:
         """Return what the inverse of the places' Laplacian makes of a residual, per node."""
         sums = self.xp.bincount(self.labels, residual * self.shape, len(self.trivial))
-        return self.spread(self._solve(sums if self.xp is np else sums.get()))
+        return self.spread(self._solve(on_host(sums)))
 
     def spread(self, values: np.ndarray) -> Array:
         """Return values per place as values per node."""
