@@ -33,8 +33,8 @@ def pagerank(
     graph: NeuronGraph,
     alpha: float = 0.85,
     personalization: PerNode | None = None,
-    dangling: PerNode | None = None,
     weight: Weight = "magnitude",
+    dangling: PerNode | None = None,
     *,
     dtype: DTypeLike = np.float64,
     device: Device = "auto",
@@ -50,12 +50,12 @@ def pagerank(
     personalization : optional
         Where a jump lands: numbers of at least 0 by node id or population
         (``{"input": 1}``), or one per node; scaled to a sum of 1. By default all nodes alike.
-    dangling : optional
-        Likewise, where a walk goes on from nodes without out-strength; by default as
-        ``personalization``.
     weight : {"magnitude", "positive", "negative", "weight", None}
         View of the weights; ``"weight"`` where none is negative, None for all alike. Parallel
         edges add up.
+    dangling : optional
+        Where a walk goes on from nodes without out-strength, in the same forms; by default as
+        ``personalization``.
     dtype : float64 or float32
         What is computed in.
     device : {"auto", "cpu", "cuda"}

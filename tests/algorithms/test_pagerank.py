@@ -83,7 +83,7 @@ def test_of_any_graph_as_solved_densely(graph, alpha, seed, view):
     assert_allclose(got, solved(graph, alpha, uniform, uniform, view), 1e-6, 1e-9)
     got = gg.pagerank(graph, alpha, jump, weight=view)
     assert_allclose(got, solved(graph, alpha, jump, jump, view), 1e-6, 1e-9)
-    got = gg.pagerank(graph, alpha, jump, hang, weight=view)
+    got = gg.pagerank(graph, alpha, jump, view, hang)
     assert_allclose(got, solved(graph, alpha, jump, hang, view), 1e-6, 1e-9)
 
 

@@ -30,7 +30,7 @@ def pagerank(
         return {}
     jump, hang = by_id(G, personalization), by_id(G, dangling)
     view = view_of(G, weight, default="magnitude")
-    return per_node(G, exact_pagerank(G, alpha, jump, hang, view, dtype=dtype, device=device))
+    return per_node(G, exact_pagerank(G, alpha, jump, view, hang, dtype=dtype, device=device))
 
 
 @answers(worth_converting=True)

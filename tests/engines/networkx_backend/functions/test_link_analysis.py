@@ -31,7 +31,7 @@ def test_pagerank_takes_arguments_by_networkxs_names(options):
 def test_pagerank_takes_personalization_by_position_and_by_population():
     graph = graph_of(cnn)
     found = nx.pagerank(graph, 0.9, {"image": 1, 200: 0.5}, dangling={"dense": 1})
-    assert found == gg.pagerank(graph, 0.9, {"image": 1, 200: 0.5}, {"dense": 1})
+    assert found == gg.pagerank(graph, 0.9, {"image": 1, 200: 0.5}, dangling={"dense": 1})
 
 
 def test_further_arguments_reach_gpugraph():
