@@ -62,7 +62,7 @@ def load_model(model: Any, input_shape: Any = None, weights: str | None = None) 
     elif isinstance(model, str) and model.startswith(APPLICATIONS):
         return _application(model.removeprefix(APPLICATIONS), input_shape, weights)
     elif isinstance(model, (str, os.PathLike)):
-        loaded = _from_file(Path(model))
+        loaded = _from_file(model)
     else:
         raise ModelError(
             f"Expected a keras.Model, a path or '{APPLICATIONS}NAME', got {type(model).__name__}."
@@ -72,13 +72,14 @@ def load_model(model: Any, input_shape: Any = None, weights: str | None = None) 
     return loaded
 
 
-def _from_file(path: Path) -> Any:
+def _from_file(model: str | os.PathLike[str]) -> Any:
     import keras
 
+    path = Path(model)
     if not os.path.exists(path):  # Path.exists() raises where the name is too long
         raise ModelError(
-            f"There is no model file '{_short(path)}'. Give a {', '.join(ENDINGS)} file, or "
-            f"'{APPLICATIONS}NAME' such as '{APPLICATIONS}VGG16'."
+            f"There is no model file '{_short(os.fspath(model))}'. Give a {', '.join(ENDINGS)} "
+            f"file, or '{APPLICATIONS}NAME' such as '{APPLICATIONS}VGG16'."
         )
     if path.suffix not in ENDINGS or not path.is_file():
         raise ModelError(

@@ -68,6 +68,11 @@ def test_a_missing_file(path):
     assert len(str(caught.value)) < 600
 
 
+def test_an_address_is_named_as_it_was_given():
+    with pytest.raises(gg.ModelError, match=r"no model file 'https://host/model\.keras'"):
+        gg.from_keras("https://host/model.keras")
+
+
 def test_control_characters_in_a_path_are_escaped():
     with pytest.raises(gg.ModelError, match=r"'a\\x1b\[31m\.keras'"):
         gg.from_keras("a\x1b[31m.keras")
