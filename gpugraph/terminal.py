@@ -51,12 +51,9 @@ def show(*parts: str | Text | Table) -> None:
     console = _Output(
         width=None if sys.stdout.isatty() else UNBOUNDED, highlight=False, markup=False
     )
-    try:
+    with stdout_errors():
         for part in parts:
             console.print(part)
-    except OSError as error:
-        _drop_stdout()
-        raise OutputError(f"Cannot write to standard output: {error.strerror}.") from error
 
 
 def show_json(document: object) -> None:
@@ -69,8 +66,18 @@ def show_json(document: object) -> None:
     """
     import json
 
-    try:
+    with stdout_errors():
         print(json.dumps(document, indent=2), flush=True)  # noqa: T201
+
+
+@contextmanager
+def stdout_errors() -> Iterator[None]:
+    """Raise OutputError where standard output cannot be written; where nobody reads it, be still.
+
+    What it still holds is dropped.
+    """
+    try:
+        yield
     except BrokenPipeError:
         _drop_stdout()
     except OSError as error:
@@ -202,7 +209,7 @@ def load_keras() -> None:
     try:
         with _stderr_dropped():
             importlib.import_module("keras")
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # ValueError: of a backend that Keras lacks
         raise MissingDependencyError(
             f"Keras does not start: {error}. Install its backend (pip install tensorflow), or name "
             "an installed one in KERAS_BACKEND."

@@ -751,13 +751,19 @@ def test_an_interrupted_conversion_leaves_nothing(folder, tmp_path, sent, code, 
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"net.graphml": "precious"}
 
 
-def test_a_full_disk_behind_standard_output_is_an_output_error(model):
+@pytest.mark.parametrize("arguments", [["topology", "MODEL", "--json"], ["--help"], ["--version"],
+                                       ["rank", "--help"]])  # fmt: skip
+def test_a_full_disk_behind_standard_output_is_an_output_error(model, arguments):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
     with open("/dev/full", "w") as full:
-        code = "from gpugraph.cli import main; main()"
         done = subprocess.run(
-            [sys.executable, "-c", code, "topology", str(model), "--json"],
+            [
+                sys.executable,
+                "-m",
+                "gpugraph",
+                *(str(model) if a == "MODEL" else a for a in arguments),
+            ],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -769,9 +775,8 @@ def test_a_full_disk_behind_standard_output_is_an_output_error(model):
 def test_progress_shows_on_a_terminal_and_result_on_standard_output(model, tmp_path):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
-    code = "from gpugraph.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "convert", str(model), str(tmp_path / "net.graphml")],
+        [sys.executable, "-m", "gpugraph", "convert", str(model), str(tmp_path / "net.graphml")],
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,
@@ -810,9 +815,10 @@ def test_a_narrow_terminal_leaves_out_expendable_columns(monkeypatch):
         assert len(terminal.table(header, rows, numeric, expendable=2).columns) == columns
 
 
-def test_a_keras_without_backend_is_explained(monkeypatch):
+@pytest.mark.parametrize("error", [ModuleNotFoundError, ValueError])
+def test_a_keras_without_backend_is_explained(monkeypatch, error):
     def fail(name):
-        raise ModuleNotFoundError("No module named 'tensorflow'")
+        raise error("no 'tensorflow'")
 
     monkeypatch.setattr(terminal.importlib, "import_module", fail)
     with pytest.raises(gg.MissingDependencyError, match=r"'tensorflow'.*KERAS_BACKEND"):

@@ -44,7 +44,8 @@ INTERRUPTED = 130
 EPILOG = """\b
 Exit codes:
   0    done
-  1    verification failed, or an error that none of the others fits
+  1    verification failed, doctor found that nothing works, or an error that
+       none of the others fits
   2    wrong usage, or a model, shape, value or name that cannot be used
   3    a layer is not supported
   4    too large for the memory at hand
@@ -70,10 +71,14 @@ class _Commands(TyperGroup):
 
 
 def _fail(message: str, code: int) -> NoReturn:
+    _say(message)
+    raise typer.Exit(code)
+
+
+def _say(message: str) -> None:
     line = printable(" ".join(message.split()))
     color = False if "NO_COLOR" in os.environ else None
     typer.secho(f"Error: {line}", fg="red", err=True, color=color)
-    raise typer.Exit(code)
 
 
 app = typer.Typer(
@@ -99,7 +104,23 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         # Names of layers may hold what the terminal's encoding lacks.
         getattr(sys, name).reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    except OSError:
+        _require_stdout()
+        raise
+
+
+def _require_stdout() -> None:
+    """Exit if standard output cannot be written: help and version are printed by typer itself."""
+    from gpugraph import terminal
+
+    try:
+        with terminal.stdout_errors():
+            print(flush=True)  # noqa: T201
+    except OutputError as error:
+        _say(str(error))
+        sys.exit(EXIT_CODES[OutputError])
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

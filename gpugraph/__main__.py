@@ -1,0 +1,5 @@
+"""``python -m gpugraph``: the command line."""
+
+from gpugraph.cli import main
+
+main()
