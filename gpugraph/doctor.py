@@ -26,6 +26,7 @@ NEEDED = ("keras", "numpy", "scipy", "networkx", "pyarrow")
 RAPIDS = ("cudf", "cugraph", "pylibcugraph", "nx-cugraph")
 MANY_GPUS = ("dask", "distributed", "dask-cuda", "dask-cudf")
 BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS_WITHIN_KERAS = ("numpy", "openvino")
 # CUDA's major version -> the first driver that runs it.
 DRIVERS = {12: "525", 13: "580"}
 LITTLE_MEMORY = 0.1  # of a GPU's
@@ -33,7 +34,7 @@ NO_DEVICE = 100  # the driver's CUDA_ERROR_NO_DEVICE
 
 
 class Problem(NamedTuple):
-    """Why CUDA would not be used.
+    """What is wrong with an installation.
 
     Attributes
     ----------
@@ -90,8 +91,10 @@ class Report:
         "cuda" or "cpu": what ``device="auto"`` takes.
     memory : int
         Bytes that are free there.
+    works : bool
+        Whether gpugraph converts models here, with a GPU or without.
     problems : list of Problem
-        Why CUDA, or a part of RAPIDS, would not be used, and what to do.
+        What is missing, or why CUDA or a part of RAPIDS would not be used, and what to do.
     notes : list of str
         What else to know.
     """
@@ -105,6 +108,7 @@ class Report:
     gpus: list[dict[str, Any]]
     device: str
     memory: int
+    works: bool
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -119,6 +123,8 @@ def examine() -> Report:
     driver = _quietly(nvidia_driver)
     found = cuda_problem()
     gpus = [] if found else _quietly(_gpus) or []
+    backend = _keras_backend()
+    fatal = (needs_problem(backend), backend_problem(backend))
     looked_for = (
         found,
         doubled_problem(),
@@ -126,17 +132,9 @@ def examine() -> Report:
         rapids_problem(),
         many_gpus_problem(len(gpus)),
         *(memory_problem(i, gpu) for i, gpu in enumerate(gpus)),
+        *fatal,
     )
     problems = [problem for problem in looked_for if problem is not None]
-    missing = [name for name in NEEDED if libraries[name] is None]
-    backend = _keras_backend()
-    if backend in BACKENDS and libraries[backend] is None:
-        missing.append(backend)
-    if missing:
-        step = f"Install it with: pip install {' '.join(missing)}."
-        problems.append(
-            Problem(f"what gpugraph needs is not installed: {', '.join(missing)}", step)
-        )
     return Report(
         gpugraph=__version__,
         python=sys.version.split()[0],
@@ -147,6 +145,7 @@ def examine() -> Report:
         gpus=gpus,
         device="cpu" if found else "cuda",
         memory=_quietly(_free_host) or 0 if found or not gpus else gpus[0]["free"],
+        works=not any(fatal),
         problems=problems,
         notes=[] if found else [_memory_note(backend)],
     )
@@ -275,6 +274,28 @@ def memory_problem(number: int, gpu: Mapping[str, Any]) -> Problem | None:
         f"of GPU {number}'s memory only {gpu['free'] / gpu['total']:.0%} is free",
         "nvidia-smi tells who has it: end what is not needed, or choose another GPU "
         "(CUDA_VISIBLE_DEVICES) or device='cpu'.",
+    )
+
+
+def needs_problem(backend: str) -> Problem | None:
+    """Return which library that gpugraph cannot do without is missing; None where none is."""
+    needed = NEEDED + ((backend,) if backend in BACKENDS else ())
+    missing = [name for name in needed if version(name) is None]
+    if not missing:
+        return None
+    return Problem(
+        f"what gpugraph needs is not installed: {', '.join(missing)}",
+        f"Install it with: pip install {' '.join(missing)}.",
+    )
+
+
+def backend_problem(backend: str) -> Problem | None:
+    """Tell when Keras has no such backend; None where it has."""
+    if backend in BACKENDS + BACKENDS_WITHIN_KERAS:
+        return None
+    return Problem(
+        f"Keras has no backend '{backend}'",
+        f"Set KERAS_BACKEND, or 'backend' in ~/.keras/keras.json, to one of {', '.join(BACKENDS)}.",
     )
 
 

@@ -234,6 +234,7 @@ def test_a_report_of_a_machine_without(machine):
     machine()
     report = doctor.examine()
     assert report.device == "cpu"
+    assert report.works
     assert 0 < report.memory == pytest.approx(arrays.free_memory(), rel=0.5)
     assert len(report.problems) == 2
 
@@ -270,8 +271,18 @@ def test_what_gpugraph_itself_needs(machine, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     real = doctor._installed
     monkeypatch.setattr(doctor, "_installed", lambda n: [] if n in ("jax", "scipy") else real(n))
-    problem = doctor.examine().problems[-1]
-    assert problem.step == "Install it with: pip install scipy jax."
+    report = doctor.examine()
+    assert report.problems[-1].step == "Install it with: pip install scipy jax."
+    assert not report.works
+
+
+def test_a_backend_that_keras_does_not_have(machine, monkeypatch):
+    machine()
+    monkeypatch.setenv("KERAS_BACKEND", "theano")
+    report = doctor.examine()
+    assert report.problems[-1].reason == "Keras has no backend 'theano'"
+    assert "one of tensorflow, jax, torch." in report.problems[-1].step
+    assert not report.works
 
 
 def test_keras_backend_from_its_settings(monkeypatch, tmp_path):
@@ -306,10 +317,10 @@ def test_a_gpu_that_does_not_answer(machine):
 
 @pytest.fixture
 def run(capsys):
-    def run(*arguments):
+    def run(*arguments, code=0):
         with pytest.raises(SystemExit) as caught:
             app(["doctor", *arguments])
-        assert caught.value.code == 0
+        assert caught.value.code == code
         return capsys.readouterr().out
 
     return run
@@ -330,3 +341,10 @@ def test_the_command_as_json(machine, run):
     assert document["device"] == "cpu"
     assert document["problems"][0]["step"]
     assert document["libraries"]["cupy"] is None
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_the_command_fails_where_nothing_works(machine, run, monkeypatch, options):
+    machine()
+    monkeypatch.setenv("KERAS_BACKEND", "theano")
+    assert "eras has no backend 'theano'" in run(*options, code=1)

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpugraph.cli.app import EPILOG, app
+import typer
+
+from gpugraph.cli.app import EPILOG, FAILED, app
 from gpugraph.cli.options import Json
+
+if TYPE_CHECKING:
+    from gpugraph.doctor import Report
 
 
 @app.command(epilog=EPILOG)
 def doctor(as_json: Json = False) -> None:
-    """Show what is installed, which device would be used, and how to get what is missing."""
+    """Show what is installed, which device would be used, and how to get what is missing.
+
+    Exits with 1 where no model can be converted, as without a backend of Keras; a missing GPU
+    is no fault.
+    """
     from gpugraph import terminal
-    from gpugraph.arrays import format_bytes
     from gpugraph.doctor import examine
 
     report = examine()
     if as_json:
         terminal.show_json(report.to_dict())
-        return
+    else:
+        _show(report)
+    if not report.works:
+        raise typer.Exit(FAILED)
+
+
+def _show(report: Report) -> None:
+    from gpugraph import terminal
+    from gpugraph.arrays import format_bytes
+
     rows = [("gpugraph", report.gpugraph), ("Python", report.python), *report.libraries.items()]
     driver = report.driver or "none found"
     gpus = [(f"GPU {i}", _gpu(gpu)) for i, gpu in enumerate(report.gpus)]
