@@ -17,16 +17,27 @@ import pyarrow.compute as pc
 def fields(values: np.ndarray, after: str = "") -> np.ndarray:
     """Return numbers as fixed-width text, each with ``after`` behind it.
 
-    Floats are the shortest text that reads back as the same number of the same type.
+    Floats are the shortest text that reads back as the same number of the same type; NaN and
+    infinities are the words of XML Schema.
 
     Returns
     -------
     array of bytes (dtype ``S``) of shape ``(n,)``
     """
-    text = pc.binary_join_element_wise(pc.cast(pa.array(values), pa.string()), after, "")
+    text = pc.binary_join_element_wise(_words(values), after, "")
     width = pc.max(pc.binary_length(text)).as_py() or 1
     padded = pc.ascii_rpad(text, width=width)
     return np.frombuffer(padded.buffers()[2], f"S{width}", len(values), padded.offset * width)
+
+
+def _words(values: np.ndarray) -> pa.StringArray:
+    """Return numbers in words: Arrow's, but NaN, INF and -INF where it says nan, inf and -inf."""
+    array = pa.array(values)
+    text = pc.cast(array, pa.string())
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return text
+    infinite = pc.if_else(pc.greater(array, 0), "INF", "-INF")
+    return pc.if_else(pc.is_finite(array), text, pc.if_else(pc.is_nan(array), "NaN", infinite))
 
 
 class Rows:

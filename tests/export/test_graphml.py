@@ -1,6 +1,7 @@
 """GraphML reads back as the graph it was, in networkx and in igraph."""
 
 import gzip
+import re
 from xml.etree import ElementTree
 
 import igraph
@@ -111,10 +112,28 @@ def test_what_xml_cannot_hold_is_replaced(tmp_path):
 def test_nonfinite_weights_read_back(tmp_path):
     model = cnn()
     kernel = model.get_layer("dense").kernel
-    kernel.assign(np.where(np.arange(kernel.shape[0])[:, None] == 0, np.nan, np.inf) * np.ones(4))
+    kernel.assign(np.broadcast_to([np.nan, np.inf, -np.inf, 0.5], kernel.shape))
     graph = gg.from_keras(model, allow_nonfinite=True)
-    graph.write_graphml(tmp_path / "net.graphml")
-    read = nx.read_graphml(tmp_path / "net.graphml")
-    weights = np.array([d["weight"] for *_, d in read.edges(data=True)])
-    assert np.isnan(weights).sum() == 4
-    assert np.isinf(weights).sum() == kernel.shape[0] * 4 - 4
+    path = tmp_path / "net.graphml"
+    graph.write_graphml(path)
+    expected = graph.materialise("cpu").weight
+    read = nx.read_graphml(path, node_type=int)
+    by_networkx = [d["weight"] for *_, d in sorted(read.edges(data=True))]
+    order = np.lexsort(graph.materialise("cpu")[1::-1])
+    np.testing.assert_array_equal(np.float32(by_networkx), expected[order])
+    by_igraph = igraph.Graph.Read_GraphML(str(path)).es["weight"]
+    np.testing.assert_array_equal(np.float32(by_igraph), expected)
+
+
+def test_nonfinite_weights_are_xml_schemas(tmp_path):
+    """The grammar of XML Schema's float and double, section 3.2.4.1."""
+    model = cnn()
+    kernel = model.get_layer("dense").kernel
+    kernel.assign(np.broadcast_to([np.nan, np.inf, -np.inf, 1e-9], kernel.shape))
+    gg.from_keras(model, allow_nonfinite=True).write_graphml(tmp_path / "net.graphml")
+    root = ElementTree.parse(tmp_path / "net.graphml").getroot()
+    weights = {data.text.strip() for data in root.iter(NAMESPACE + "data")
+               if data.get("key") == "w:"}  # fmt: skip
+    number = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([Ee][+-]?\d+)?|NaN|-?INF")
+    assert [text for text in weights if not number.fullmatch(text)] == []
+    assert {"NaN", "INF", "-INF"} < weights
