@@ -113,13 +113,16 @@ def test_garbage_collection_is_on_again(graph):
     assert gc.isenabled()
 
 
-@pytest.mark.parametrize("form", ["to_networkx", "to_scipy", "materialise"])
-def test_too_large_a_graph_is_refused_with_what_would_fit(graph, monkeypatch, form):
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("to_networkx", {}), ("to_scipy", {}), ("materialise", {"device": "cpu"})],
+)
+def test_too_large_a_graph_is_refused_with_what_would_fit(graph, monkeypatch, form, options):
     monkeypatch.setattr(arrays, "free_memory", lambda _: 5000)
     with pytest.raises(
         gg.GraphTooLargeError, match=r"needs about .* only 5 kB .*input_shape.*edges"
     ):
-        getattr(graph, form)()
+        getattr(graph, form)(**options)
 
 
 def test_parallel_edges_within_a_projection_are_summed():
