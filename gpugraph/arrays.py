@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gpugraph.cuda_libraries import import_cupy
 from gpugraph.errors import DeviceError, GraphTooLargeError
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -50,19 +51,17 @@ def namespace(device: Device = "auto") -> ModuleType:
 def _cupy() -> ModuleType | None:
     """Return cupy if it is installed; looked for once, because looking takes its time."""
     try:
-        import cupy
+        return import_cupy()
     except Exception:  # a broken installation may raise anything; gpugraph doctor says what
         return None
-    return cupy
 
 
 def namespace_of(array: Array) -> ModuleType:
     """Return the module, numpy or cupy, that made this array."""
     if isinstance(array, np.ndarray):
         return np
-    import cupy
-
-    return cupy.get_array_module(array)
+    cupy = _cupy()
+    return np if cupy is None else cupy.get_array_module(array)
 
 
 def may_hold(condition: Array) -> bool:

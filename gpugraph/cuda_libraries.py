@@ -1,0 +1,56 @@
+"""CuPy, with CUDA's libraries and not TensorFlow's functions of the same names.
+
+TensorFlow exports functions named as those of cuBLAS, cuSPARSE and others, which pass calls on to
+the libraries of its own CUDA version if these are installed, and fail if not. Once it is imported,
+whatever is loaded later finds them first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
+from typing import Any
+
+# What CuPy loads when it is first needed.
+LIBRARIES = ("cublas", "cusolver", "cusparse")
+
+
+def import_cupy() -> ModuleType:
+    """Import CuPy; beside TensorFlow, and where there is a GPU, with the libraries it calls."""
+    if "tensorflow" not in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
+        import cupy
+
+        return cupy
+    with _own_dependencies_first():
+        import cupy
+
+        if cupy.is_available():
+            for name in LIBRARIES:
+                with suppress(ImportError):  # raised again by what needs it
+                    from cupy_backends.cuda import libs
+
+                    getattr(libs, name)
+    return cupy
+
+
+@contextmanager
+def _own_dependencies_first() -> Iterator[None]:
+    """Have what is loaded look for functions first in the libraries that it is linked to."""
+    flags, plain = sys.getdlopenflags(), ctypes.CDLL
+
+    class Library(plain):  # type: ignore[misc, valid-type]
+        def __init__(self, name: Any, mode: int = ctypes.DEFAULT_MODE, *args: Any, **kwargs: Any):
+            super().__init__(name, mode | os.RTLD_DEEPBIND, *args, **kwargs)
+
+    # Python's own modules are loaded with these flags, CUDA's libraries through ctypes.
+    sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
+    ctypes.CDLL = Library  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        ctypes.CDLL = plain  # type: ignore[misc]
+        sys.setdlopenflags(flags)
