@@ -13,6 +13,7 @@ from gpugraph.errors import ModelError, ShapeError
 from gpugraph.layer_call import TensorRef
 from gpugraph.population import Dynamics, Population
 from gpugraph.projection import Projection
+from gpugraph.scalars import real, whole
 from gpugraph.text_table import printable
 
 if TYPE_CHECKING:
@@ -192,6 +193,9 @@ def verify(
         the model's outputs also against the model as a whole. Populations inside a layer
         (``name/depthwise``) have no counterpart in Keras; the layer's output tells on them.
     """
+    seed = whole(seed, "The seed")
+    if tolerance is not None:
+        tolerance = real(tolerance, "tolerance", 0)
     if inputs is None and graph.topology is not None:
         inputs = _noise(graph.topology, seed)
     values = evaluate(graph, inputs)

@@ -21,6 +21,7 @@ from gpugraph.export.files import Progress, no_progress
 from gpugraph.fallback import chunks_fall_back, falls_back
 from gpugraph.population import Population, Tensor
 from gpugraph.projection import Projection
+from gpugraph.scalars import whole
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
@@ -272,10 +273,8 @@ class NeuronGraph:
         GraphTooLargeError
             If a GPU has no memory for a chunk.
         """
-        if chunk_edges is not None and (not hasattr(chunk_edges, "__index__") or chunk_edges < 1):
-            raise SelectionError(
-                f"chunk_edges must be a whole number of at least 1, not {chunk_edges}."
-            )
+        if chunk_edges is not None:
+            chunk_edges = whole(chunk_edges, "chunk_edges", 1)
         if isinstance(populations, str):
             populations = [populations]
         names = None if populations is None else {self.population(n).name for n in populations}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from gpugraph.arrays import Array, on_host
-from gpugraph.errors import RangeError, SelectionError, ShapeError
+from gpugraph.errors import RangeError, ShapeError
+from gpugraph.scalars import whole
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -177,9 +178,7 @@ class NodeValues(Mapping[int, float]):
         RangeError
             If these values are beyond the range of floats: take ``log10().top(k)``.
         """
-        if not hasattr(k, "__index__") or k < 0:
-            raise SelectionError(f"k must be a whole number of at least 0, not {k}.")
-        nodes = _largest(self._ranks, min(int(k), len(self))).tolist()
+        nodes = _largest(self._ranks, min(whole(k, "k"), len(self))).tolist()
         return [RankedNode(node, *self.graph.node(node), self[node]) for node in nodes]
 
     @property

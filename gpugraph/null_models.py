@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpugraph.arrays import require_memory
-from gpugraph.errors import SelectionError
+from gpugraph.scalars import whole
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -19,8 +19,7 @@ def shuffled(graph: NeuronGraph, seed: int) -> NeuronGraph:
     """Permute the weights within each kernel; see `NeuronGraph.shuffled`."""
     from gpugraph.graph import NeuronGraph
 
-    if not hasattr(seed, "__index__") or seed < 0:
-        raise SelectionError(f"The seed must be a whole number of at least 0, not {seed!r}.")
+    seed = whole(seed, "The seed")
     kernels = {
         _place(kernel): kernel for kernel in map(_drawn, graph.projections) if kernel is not None
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from gpugraph.arrays import require_memory
 from gpugraph.errors import SelectionError
+from gpugraph.scalars import whole
 
 if TYPE_CHECKING:
     from gpugraph.edges import Edges
@@ -104,8 +105,7 @@ def strongest_paths(
     x[0] -> y[0], product -4
     x[1] -> y[0], product -4
     """
-    if k < 1:
-        raise SelectionError(f"k must be at least 1, not {k}.")
+    k = whole(k, "k", 1)
     if weight not in ("magnitude", "positive", "negative"):
         raise SelectionError(
             f"Paths are ranked by weight='magnitude', 'positive' or 'negative', not {weight!r}."

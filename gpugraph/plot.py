@@ -14,6 +14,7 @@ from gpugraph.errors import MissingDependencyError, ModelError, SelectionError, 
 from gpugraph.kernel_axes import axis_names
 from gpugraph.model_weights import Owner, owners, view
 from gpugraph.models import load_model
+from gpugraph.scalars import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,8 +164,8 @@ def plot_kernels(
         ) from error
     if sort not in (None, "norm", "similarity"):
         raise SelectionError(f"sort must be 'norm', 'similarity' or None, not {sort!r}.")
-    if columns is not None and columns < 1:
-        raise SelectionError(f"columns must be at least 1, not {columns}.")
+    if columns is not None:
+        columns = whole(columns, "columns", 1)
     kernel = _kernel(layer_or_model, layer)
     if kernel.values.ndim == 2 and input_shape is None:
         return _draw_matrix(kernel, sort)

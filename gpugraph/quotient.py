@@ -39,7 +39,7 @@ def quotient(graph: NeuronGraph, by: Granularity, norm: Norm | None) -> NeuronGr
 
     if by not in ("channel", "layer"):
         raise SelectionError(f"Neurons merge by 'channel' or by 'layer', not by {by!r}.")
-    if norm is not None and norm not in SEEN:
+    if norm not in (None, *SEEN):
         raise SelectionError(
             f"There is no norm {norm!r} of the weights between two nodes: choose 'l1', 'l2', "
             "'max', 'sum', or None to keep each."

@@ -129,7 +129,16 @@ def pivots(
         return list(range(graph.n_nodes))
     if not (hasattr(k, "__index__") and 1 <= k <= graph.n_nodes):
         raise SelectionError(f"k must be from 1 to the {graph.n_nodes} nodes there are, not {k}.")
+    return [int(node) for node in _random(seed).sample(range(graph.n_nodes), k)]
+
+
+def _random(seed: Any) -> Any:
+    """Return networkx's source of random numbers for a seed."""
     from networkx.utils import create_py_random_state
 
-    drawn = create_py_random_state(seed).sample(range(graph.n_nodes), k)
-    return [int(node) for node in drawn]
+    try:
+        return create_py_random_state(int(seed) if hasattr(seed, "__index__") else seed)
+    except ValueError as error:
+        raise SelectionError(
+            f"The seed must be a whole number, None, or a random state, not {seed!r}."
+        ) from error

@@ -15,6 +15,7 @@ from gpugraph.edges import Edges, chunks
 from gpugraph.errors import GraphTooLargeError, SelectionError
 from gpugraph.population import Population
 from gpugraph.projection import Projection
+from gpugraph.scalars import real, whole
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
@@ -60,8 +61,7 @@ def _reached(start: str, steps: Sequence[tuple[str, str]]) -> set[str]:
 
 def threshold(graph: NeuronGraph, least: float) -> NeuronGraph:
     """Keep all nodes and the edges of ``|weight| >= least``; see `NeuronGraph.threshold`."""
-    if not least >= 0:
-        raise SelectionError(f"The threshold must be a number of at least 0, not {least}.")
+    least = real(least, "The threshold", 0)
     kept = []
     for projection in graph.projections:
         picked = _Picked(projection, graph.index_dtype)
@@ -74,8 +74,7 @@ def threshold(graph: NeuronGraph, least: float) -> NeuronGraph:
 
 def strongest(graph: NeuronGraph, k: int) -> NeuronGraph:
     """Keep all nodes and each population's k strongest in-edges; see `NeuronGraph.strongest`."""
-    if k < 1:
-        raise SelectionError(f"Keep at least 1 edge per population, not {k}.")
+    k = whole(k, "k, the edges to keep per population,", 1)
     kept = []
     for projections in graph.projections_into.values():
         floor, ties = _floor(graph, projections, k)

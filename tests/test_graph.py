@@ -154,7 +154,7 @@ def test_what_is_kept_of_a_chunk_stays_as_it_was(cnn, keep):
 
 @pytest.mark.parametrize("chunk_edges", [0, -1, 2.5, "many"])
 def test_chunks_of_nothing_are_refused(cnn, chunk_edges):
-    message = f"must be a whole number of at least 1, not {chunk_edges}"
+    message = f"must be a whole number of at least 1, not {chunk_edges!r}"
     with pytest.raises(gg.SelectionError, match=message):
         cnn.edges(chunk_edges=chunk_edges)
 

@@ -239,7 +239,7 @@ def test_top_of_none_and_of_more_than_there_are(values):
 
 @pytest.mark.parametrize("k", [-1, 2.5, "3"])
 def test_wrong_k_is_refused(values, k):
-    with pytest.raises(gg.SelectionError, match=f"k must be .* not {k}"):
+    with pytest.raises(gg.SelectionError, match=f"k must be .* not {k!r}"):
         values.top(k)
 
 

@@ -145,7 +145,7 @@ def test_path_as_text():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"k": 0}, "k must be at least 1, not 0"),
+        ({"k": 0}, "k must be a whole number of at least 1, not 0"),
         ({"weight": "weight"}, "not 'weight'"),
         ({"into": [10**6]}, "There is no node 1000000"),
     ],

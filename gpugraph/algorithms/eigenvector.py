@@ -12,6 +12,7 @@ from gpugraph.arrays import Array, Device, namespace
 from gpugraph.errors import UndefinedMeasureError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
+from gpugraph.scalars import real
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def eigenvector_centrality(
             "source to every node, or directed=False for the undirected graph."
         )
     require_non_negative(graph, weight, "Eigenvector centrality")
+    tol = real(tol, "tol", 0)
     xp, n = namespace(device), graph.n_nodes
 
     def multiply(x: Array) -> Array:

@@ -13,6 +13,7 @@ from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import UndefinedMeasureError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
+from gpugraph.scalars import real
 from gpugraph.views import Weight
 
 TINY = 1e-8
@@ -82,6 +83,7 @@ def hits(
        ACM 46(5).
     """
     require_non_negative(graph, weight, "HITS")
+    tol = real(tol, "tol", 0)
     if is_cugraph(engine):
         from gpugraph.engines import cugraph
 

@@ -15,6 +15,7 @@ from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
+from gpugraph.scalars import real
 from gpugraph.scaled import Scaled, node_values, pull, whole_numbers
 from gpugraph.sweep import Incoming, sweep
 from gpugraph.views import Weight
@@ -80,7 +81,7 @@ def katz_centrality(
     """
     xp, number = namespace(device), float_dtype(dtype)
     require_view(weight)
-    start = node_array(graph, beta, "beta")
+    alpha, start = real(alpha, "alpha"), node_array(graph, beta, "beta")
     if not isfinite(alpha) or not np.isfinite(start).all():
         raise SelectionError("alpha and beta must be finite numbers.")
     if is_cugraph(engine):

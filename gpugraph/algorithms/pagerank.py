@@ -18,6 +18,7 @@ from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
+from gpugraph.scalars import real
 from gpugraph.sweep import Incoming, sweep
 from gpugraph.views import Weight
 
@@ -88,8 +89,7 @@ def pagerank(
     .. [1] Page, Brin, Motwani, Winograd (1999). The PageRank citation ranking. Stanford InfoLab.
        Langville, Meyer (2004). Deeper inside PageRank. Internet Mathematics 1(3).
     """
-    if not 0 <= alpha <= 1:
-        raise SelectionError(f"alpha is a probability, from 0 to 1, not {alpha}.")
+    alpha = real(alpha, "alpha", 0, 1)
     jump = (
         None
         if personalization is None

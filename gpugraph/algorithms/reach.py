@@ -51,12 +51,12 @@ def marked(graph: NeuronGraph, nodes: Nodes) -> np.ndarray:
     if isinstance(nodes, str):
         mask[graph.population(nodes).slice] = True
         return mask
-    given = [nodes] if isinstance(nodes, Integral) else list(nodes)  # type: ignore[arg-type]
+    given = [nodes] if not isinstance(nodes, Iterable) else list(nodes)
     if not given or not all(isinstance(node, Integral) for node in given):
         raise SelectionError(
             f"Give node ids (graph.node_id finds them) or the name of a population, not {nodes!r}."
         )
-    ids = np.array(given)
+    ids = np.array([int(node) for node in given])
     if ids.min() < 0 or ids.max() >= graph.n_nodes:
         wrong = ids[(ids < 0) | (ids >= graph.n_nodes)][0]
         raise SelectionError(f"There is no node {wrong}: ids are 0 to {graph.n_nodes - 1}.")

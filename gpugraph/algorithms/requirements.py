@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 def float_dtype(dtype: DTypeLike) -> np.dtype:
     """Return what is computed in; raise SelectionError where it is not float32 or float64."""
-    number = np.dtype(dtype)
+    try:
+        number = np.dtype(dtype)
+    except TypeError:
+        number = None
     if number not in (np.float32, np.float64):
-        raise SelectionError(f"Measures are computed in float64 or float32, not {number}.")
+        raise SelectionError(
+            f"Measures are computed in float64 or float32, not {number or repr(dtype)}."
+        )
     return number
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from gpugraph.algorithms.eigenpairs import smallest
 from gpugraph.arrays import Array, Device, namespace, namespace_of, require_memory
 from gpugraph.axes import Axis, fan_in
-from gpugraph.errors import ConvergenceError, NonFiniteError, SelectionError
+from gpugraph.errors import ConvergenceError, NonFiniteError
 from gpugraph.fallback import falls_back
 from gpugraph.population import Population, strides
 from gpugraph.projection import Projection
+from gpugraph.scalars import real, whole
 from gpugraph.views import OPPOSITE, Weight, check_view, gain_view
 
 # A matrix of at most this many entries is decomposed as a whole.
@@ -76,8 +77,7 @@ def singular_values(
     Sedghi, Gupta, Long (2019). The singular values of convolutional layers. ICLR.
     Lehoucq, Sorensen, Yang (1998). ARPACK users' guide. SIAM.
     """
-    if k < 1:
-        raise SelectionError(f"k must be at least 1, not {k}.")
+    k, tol = whole(k, "k", 1), real(tol, "tol", 0)
     check_view(weight)
     xp = namespace(device)
     what = f"The singular values of '{projection.source.name}' -> '{projection.target.name}'"

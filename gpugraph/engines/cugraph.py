@@ -30,6 +30,7 @@ from gpugraph.errors import (
     UndefinedMeasureError,
 )
 from gpugraph.node_values import NodeValues
+from gpugraph.scalars import real, whole
 from gpugraph.shortest_paths import pivots
 from gpugraph.views import Weight
 
@@ -297,8 +298,8 @@ def bfs(graph: NeuronGraph, sources: Nodes, depth_limit: int | None = None) -> D
     DeviceError, MissingDependencyError, GraphTooLargeError
         As for `louvain`.
     """
-    if depth_limit is not None and depth_limit < 1:
-        raise SelectionError(f"depth_limit must be at least 1, not {depth_limit}.")
+    if depth_limit is not None:
+        depth_limit = whole(depth_limit, "depth_limit", 1)
     what = "Breadth-first search by cuGraph"
     start = np.flatnonzero(marked(graph, sources))
     built = device_graph(graph, None, FLOAT32, what)
@@ -606,7 +607,7 @@ def _undirected(graph: NeuronGraph, weight: Weight, what: str) -> DeviceGraph:
 
 def _require_positive(**options: float) -> None:
     for name, value in options.items():
-        if not value > 0:
+        if not real(value, name) > 0:
             raise SelectionError(f"{name} must be above 0, not {value}.")
 
 

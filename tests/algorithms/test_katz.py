@@ -220,7 +220,7 @@ def test_weights_that_are_not_finite_are_named(values):
         ({"device": "gpu"}, gg.DeviceError, "Unknown device 'gpu'"),
         ({"dtype": np.float16}, gg.SelectionError, "float64 or float32, not float16"),
         ({"dtype": int}, gg.SelectionError, "not int64"),
-        ({"alpha": np.nan}, gg.SelectionError, "finite"),
+        ({"alpha": np.nan}, gg.SelectionError, "not nan"),
         ({"beta": np.inf}, gg.SelectionError, "finite"),
         ({"beta": {0: np.nan}}, gg.SelectionError, "finite"),
         ({"beta": {"nowhere": 1}}, gg.SelectionError, "no population 'nowhere'"),

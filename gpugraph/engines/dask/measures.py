@@ -31,6 +31,7 @@ from gpugraph.errors import (
     UndefinedMeasureError,
 )
 from gpugraph.node_values import NodeValues
+from gpugraph.scalars import real
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def pagerank(
     UndefinedMeasureError
         If the graph has no edges.
     """
-    if not 0 <= alpha <= 1:
-        raise SelectionError(f"alpha is a probability, from 0 to 1, not {alpha}.")
+    alpha = real(alpha, "alpha", 0, 1)
     with _gpus(graph, weight, cluster, "PageRank", directed=True) as (dcg, built):
         frame, converged = dcg.pagerank(
             built, alpha=alpha, max_iter=MOST_ITERATIONS, tol=tol, fail_on_nonconvergence=False
