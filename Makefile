@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+EMULATION := tests/emulation
 
-.PHONY: demo test lint bench resolve clean
+.PHONY: demo test lint bench resolve emulated clean
 
 demo: $(VENV)/ready
 	$(BIN)/gpugraph demo
@@ -19,6 +20,13 @@ lint: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
 
+# The GPU's tests, with the real CuPy on a GPU that the CPU emulates.
+emulated: $(EMULATION)/build/ready
+	$(EMULATION)/run.sh $(BIN)/pytest -n 2 -m gpu
+
+$(EMULATION)/build/ready: $(VENV)/ready $(addprefix $(EMULATION)/,build.sh cuda.cpp nvrtc.cpp blas.cpp prelude.h thrust.py)
+	PYTHON=$(abspath $(BIN)/python) $(EMULATION)/build.sh
+
 resolve: $(VENV)/ready
 	PYTHON=$(BIN)/python .ci/resolve
 
@@ -30,4 +38,4 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output
+	rm -rf $(VENV) $(EMULATION)/build demo-output

@@ -1,5 +1,6 @@
 """The same code on CuPy gives what it gives on numpy: ``pytest -m gpu`` on a CUDA machine."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.gpu
 def cupy():
     module = pytest.importorskip("cupy")
     if not module.is_available():
+        assert "EMU_HOME" not in os.environ, "the emulated GPU is not found"
         pytest.skip("cupy finds no GPU")
     return module
 
