@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.csv
 
-from gpugraph.export.files import Progress, check_output, new_file, no_progress, open_output
+from gpugraph.export.files import (
+    Progress,
+    check_output,
+    new_file,
+    no_progress,
+    open_output,
+    output_path,
+)
 from gpugraph.export.tables import edge_batch, edge_schema, node_batches, node_schema
 
 if TYPE_CHECKING:
@@ -53,7 +60,7 @@ def write_csv(
 
 def node_file(path: str | os.PathLike[str]) -> Path:
     """Return the name of the node file beside an edge file: ``net.csv``, ``net.nodes.csv``."""
-    path = Path(path)
+    path = output_path(path)
     ending = ".csv.gz" if path.name.endswith(".csv.gz") else path.suffix
     return path.with_name(f"{path.name.removesuffix(ending)}.nodes{ending}")
 

@@ -47,7 +47,7 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool, least_bytes: int)
         If something stands there already, the folder is missing or not writable, or the disk
         is full.
     """
-    path = Path(path)
+    path = output_path(path)
     if is_compressed(path):
         least_bytes //= 20  # what compression makes of the most repetitive graphs
     with _new(path, overwrite, least_bytes) as partial:
@@ -79,7 +79,7 @@ def new_folder(
     With ``overwrite``, a folder is replaced only if it holds nothing but ``contents``: names that
     we wrote. Otherwise as `new_file`.
     """
-    path = Path(path)
+    path = output_path(path)
     check_output(path, overwrite)
     if path.is_dir():
         strange = sorted({p.name for p in path.iterdir()} - contents)
@@ -124,9 +124,20 @@ def _new(path: Path, overwrite: bool, least_bytes: int) -> Iterator[Path]:
         _remove(partial)
 
 
+def output_path(path: str | os.PathLike[str]) -> Path:
+    """Return where to write; raise OutputError where that is no path, or ends in no name."""
+    try:
+        where = Path(path)
+    except TypeError as error:
+        raise OutputError(f"Cannot write to {path!r}: it is no path.") from error
+    if not where.name or "\0" in where.name:
+        raise OutputError(f"Cannot write to {str(path)!r}: it does not end in the name of a file.")
+    return where
+
+
 def check_output(path: str | os.PathLike[str], overwrite: bool) -> None:
     """Raise OutputError where a file or folder cannot be put; before any work is done."""
-    path = Path(path)
+    path = output_path(path)
     try:
         exists = path.exists()
     except OSError as error:  # such as a name that is too long

@@ -56,6 +56,23 @@ def test_overwrites_its_own_kind_when_asked(graph, tmp_path, name):
     assert all(after[p] > before[p] for p in before)
 
 
+@pytest.mark.parametrize("path", ["", ".", "/", "a\0b", "a\0/b", 3, None], ids=repr)
+@pytest.mark.parametrize("method", sorted(set(WRITERS.values())))
+def test_what_is_no_path_is_refused(graph, tmp_path, monkeypatch, method, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gg.OutputError, match=r"no path|the name of a file|no folder"):
+        getattr(graph, method)(path, overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["", "a\0b.csv", None], ids=repr)
+def test_values_need_a_path_too(graph, tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gg.OutputError, match=r"no path|the name of a file"):
+        gg.out_degree(graph).write_parquet(path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_csv_keeps_an_existing_node_file(graph, tmp_path):
     (tmp_path / "net.nodes.csv").write_text("precious")
     with pytest.raises(gg.OutputError, match="exists already"):
