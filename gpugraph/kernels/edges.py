@@ -114,7 +114,7 @@ def _kernel(ids: str, offsets: str, real: str) -> Any:
 
     name = f"write_edges<{C_NAMES[ids]}, {C_NAMES[offsets]}, {C_NAMES[real]}>"
     module = cupy.RawModule(
-        code=SOURCE.read_text(), options=("--std=c++14",), name_expressions=(name,)
+        code=SOURCE.read_text(), options=("--std=c++17",), name_expressions=(name,)
     )
     return module.get_function(name)
 

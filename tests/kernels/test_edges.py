@@ -214,6 +214,6 @@ def test_nvcc_compiles_the_kernel(tmp_path, ids, real):
     instance = f"template __global__ void write_edges<{ids}, int, {real}>({arguments});"
     source.write_text(f'#include "edges.cu"\n{instance}\n')
     cubin = tmp_path / "edges.cubin"
-    command = ["nvcc", "-std=c++14", "-arch=sm_90", "-Werror", "all-warnings", "-cubin"]
+    command = ["nvcc", "-std=c++17", "-arch=sm_90", "-Werror", "all-warnings", "-cubin"]
     subprocess.run([*command, f"-I{KERNELS}", "-o", cubin, source], check=True, timeout=120)
     assert cubin.stat().st_size
