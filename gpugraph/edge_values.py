@@ -12,6 +12,7 @@ from gpugraph.arrays import Array, on_host, require_memory
 from gpugraph.correlate import correlate
 from gpugraph.edge_maker import EdgeMaker
 from gpugraph.errors import RangeError, SelectionError
+from gpugraph.fallback import gpu_memory_errors
 from gpugraph.projection import Projection
 from gpugraph.views import OPPOSITE, Weight, factor_shares, weight_view
 
@@ -86,10 +87,7 @@ class EdgeValues:
 
     def range(self, projection: Projection, start: int, stop: int) -> np.ndarray:
         """Values of edges ``start:stop`` of a projection, as for a slice of a list; float64."""
-        terms = [
-            Term(on_host(term.source), on_host(term.target), term.exponent)
-            for term in self._of(projection)
-        ]
+        terms = self._on_host(projection)
         start, stop, _ = slice(start, stop).indices(projection.n_edges)
         out = np.zeros(max(0, stop - start))
         maker = EdgeMaker(projection, self.graph.index_dtype)
@@ -132,14 +130,21 @@ class EdgeValues:
                 "trained weights (kernel is None)."
             )
         total = np.zeros(projection.kernel.size)
-        for term in self._of(projection):
-            ours, theirs = on_host(term.source), on_host(term.target)
+        for term in self._on_host(projection):
+            ours, theirs = term.source, term.target
             for before, view in factor_shares(projection.source_factor, self.weight):
                 for after, inner in factor_shares(projection.target_factor, view):
                     x = ours if before is None else ours * before
                     y = theirs if after is None else theirs * after
                     total += _scaled(_weighed(projection, x, y, inner), term, self.name)
         return total
+
+    def _on_host(self, projection: Projection) -> list[Term]:
+        """Return a projection's terms where their edges are made."""
+        terms = self._of(projection)
+        advice = f"compute '{self.name}' again with device='cpu'."
+        with gpu_memory_errors(f"reading '{self.name}'", advice):  # copies of parts of its arrays
+            return [Term(on_host(t.source), on_host(t.target), t.exponent) for t in terms]
 
     def _of(self, projection: Projection) -> Sequence[Term]:
         if projection not in self._terms:

@@ -177,3 +177,38 @@ def test_what_is_no_projection_is_shown_the_way_to_the_edges(read):
     values, _ = random_values(graph_of(cnn), None)
     with pytest.raises(gg.SelectionError, match=r"items\(\) yields \(\(src, dst\), value\)"):
         read(values)
+
+
+class OnAFullGpu:
+    """An array on a GPU that has no memory left for what copying it to the host takes there."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def get(self):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError("Out of memory allocating 8 bytes."), RuntimeError("cudaErrorMemoryAllocation")],
+    ids=["cupy", "cuda"],
+)
+@pytest.mark.parametrize(
+    "read",
+    [
+        np.asarray,
+        lambda values: values[values.graph.projections[0]],
+        lambda values: values.per_parameter(values.graph.projections[0]),
+        lambda values: next(values.items()),
+    ],
+    ids=["all", "projection", "per_parameter", "items"],
+)
+def test_a_gpu_without_memory_to_read_them_is_named(error, read):
+    graph = layered([3, 4])
+    full = OnAFullGpu(error)
+    values = EdgeValues(graph, [[Term(full, full)]], None, "flow")
+    message = r"GPU ran out of memory in reading 'flow'.*compute 'flow' again with device='cpu'"
+    with pytest.raises(gg.GraphTooLargeError, match=message) as caught:
+        read(values)
+    assert caught.value.device == "cuda"
