@@ -26,8 +26,8 @@ OUT_OF_MEMORY = re.compile(
 )
 
 SMALLER = (
-    "choose device='cpu'; fewer sources (k) or dtype='float32' where there is the choice; a "
-    "smaller input_shape or a part of the graph (subgraph, between)."
+    "choose device='cpu', dtype='float32' or fewer sources (k) where the function takes them, a "
+    "smaller input_shape, or a part of the graph (subgraph, between)."
 )
 SMALLER_CHUNKS = (
     "let go of chunks that are done with, give a smaller chunk_edges, or choose device='cpu'."
@@ -46,8 +46,8 @@ def gpu_memory_errors(what: str, advice: str) -> Iterator[None]:
             raise
         said = str(error).rstrip(".")
         raise GraphTooLargeError(
-            f"The GPU ran out of memory in {what} ({said}). Free what else is on it, or {advice} "
-            f"The host has {format_bytes(free_memory())} free.",
+            f"The GPU ran out of memory in {what} ({said}). Free what else is on it (nvidia-smi "
+            f"tells), or {advice} The host has {format_bytes(free_memory())} free.",
             device="cuda",
         ) from error
 
@@ -112,5 +112,5 @@ def _chunks(
 
 
 def _warn(reason: str) -> None:
-    message = f"The CPU does it instead, as device='auto' allows. {reason}"
+    message = f"device='auto' takes the CPU after all, and begins again. {reason}"
     warnings.warn(message, RuntimeWarning, stacklevel=3)

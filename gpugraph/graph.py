@@ -301,7 +301,7 @@ class NeuronGraph:
         xp = namespace(device)
         ids, n = self.index_dtype, self.n_edges
         n_bytes = n * (2 * ids.itemsize + self.weight_dtype.itemsize)
-        require_memory(n_bytes, f"The edges of '{self.name}' ({n:,})", SMALLER, xp)
+        require_memory(n_bytes, f"Making all {n:,} edges of '{self.name}'", SMALLER, xp)
         edgelist = Edgelist(*(xp.empty(n, dtype) for dtype in (ids, ids, self.weight_dtype)))
         at = 0
         for projection in self.projections:

@@ -171,8 +171,7 @@ def _with_factors(
     sizes = [len(rows) for rows, _ in found]
     require_memory(
         4 * 8 * prod(sizes),
-        f"The weights from '{projection.source.name}' to '{projection.target.name}', each of which "
-        "becomes a mean over its edges,",
+        f"Averaging the weights from '{projection.source.name}' to '{projection.target.name}'",
         "Take a part of the graph (subgraph, between).",
     )
     # Every tap as a parameter of its own, so that `correlate` adds up its edges.

@@ -128,7 +128,7 @@ def test_the_cpu_takes_over_wherever_memory_ends(full, measure):
     assert n
     for failing in {1, 2, (n + 1) // 2, n} & set(range(1, n + 1)):
         full.at(failing)
-        with pytest.warns(RuntimeWarning, match=r"The CPU does it instead.*ran out of memory"):
+        with pytest.warns(RuntimeWarning, match=r"takes the CPU after all.*ran out of memory"):
             got = measure(g)
         for a, b in zip(numbers(got), expected, strict=True):
             np.testing.assert_array_equal(a, b)

@@ -199,11 +199,7 @@ def require_device_memory(
     n_bytes = int(graph.n_edges * bytes_per_edge) + graph.n_nodes * NODE_BYTES
     budget = free_memory(xp) * SHARE_OF_FREE_MEMORY - graph.n_nodes * NODE_BYTES
     fitting = max(0, int(budget / bytes_per_edge))
-    advice = (
-        f"About {fitting:,} edges would fit: take a smaller input_shape or a part of the graph "
-        "(subgraph, between, threshold, strongest), or a measure that makes no edges (the default "
-        "engine)."
-    )
+    advice = f"About {fitting:,} edges would fit: {SMALLER}"
     require_memory(n_bytes, f"{what} on '{graph.name}' ({graph.n_edges:,} edges)", advice, xp)
 
 

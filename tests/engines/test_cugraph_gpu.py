@@ -179,7 +179,7 @@ def test_a_full_gpu_hands_over_to_the_cpu():
     pool.set_limit(size=pool.total_bytes() + 512)
     try:
         with cupy.cuda.using_allocator(pool.malloc):  # cuDF may have put its own in its place
-            with pytest.warns(RuntimeWarning, match="The CPU does it instead"):
+            with pytest.warns(RuntimeWarning, match="takes the CPU after all"):
                 assert gg.pagerank(graph) == expected
             with pytest.raises(gg.GraphTooLargeError, match="GPU ran out of memory in pagerank"):
                 gg.pagerank(graph, device="cuda")
