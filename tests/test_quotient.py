@@ -222,12 +222,23 @@ def test_axes_that_step_anyhow(graph, by, norm):
 
 
 @pytest.mark.parametrize("norm", ["sum", None])
-def test_channels_that_carry(norm):
-    """Two axes whose channels count like digits, 0 or 2 and 0 or 5, but up to 7 of 6."""
-    source, target = Population("a", (2, 6), 0, "Layer"), Population("b", (1,), 12, "Layer")
-    axes = fan_in(2).place(2, 0, 2), fan_in(2).place(5, 0, 1)
-    between = Projection(source, target, axes, np.arange(4, dtype=np.float32), "weight")
-    graph = gg.NeuronGraph("carrying", {"a": source, "b": target}, [between])
+@pytest.mark.parametrize(
+    ("shape", "first", "steps"),
+    [
+        ((2, 6), False, (2, 5)),  # up to 7 of 6
+        ((2, 5), False, (2, 3)),  # 5 of 5, which is channel 0 again
+        ((2, 3), False, (1, 1)),  # channel 1 by either axis
+        ((2, 2), True, (1, 1)),  # of channel 0 each, but channel 1 together
+    ],
+)
+def test_channels_that_are_no_digits(shape, first, steps, norm):
+    """Two axes that each add their step or nothing, but whose sums carry or meet."""
+    source = Population("a", shape, 0, "Layer", channels_first=first)
+    target = Population("b", (1,), source.size, "Layer")
+    axes = [fan_in(2).place(step, 0, tap) for step, tap in zip(steps, (2, 1), strict=True)]
+    kernel = np.array([1, 2, 4, 8], np.float32)
+    between = Projection(source, target, tuple(axes), kernel, "weight")
+    graph = gg.NeuronGraph("meeting", {"a": source, "b": target}, [between])
     assert_is_quotient(graph, "channel", norm)
 
 
@@ -478,11 +489,17 @@ def test_channels_first():
     assert (image.shape, population.shape) == ((2,), (3,))
     assert population.axis_names == ("channel",)
     assert_array_equal(population.bias, keras.ops.convert_to_numpy(model.layers[1].bias))
+    by_layer = graph.quotient("layer")
+    assert [p.axis_names for p in by_layer.populations.values()] == [(), ()]
 
 
 def test_names_of_layers_that_make_no_nodes():
     merged = graph_of(cnn).quotient("channel")
-    assert merged.node_id("flatten", 2) == merged.node_id("pool", 2)
+    n = merged.populations["pool"].size
+    for i in (*range(n), -1):
+        assert merged.node_id("flatten", i) == merged.node_id("pool", i)
+    with pytest.raises(gg.SelectionError, match="no node at index"):
+        merged.node_id("flatten", n)
     with pytest.raises(gg.SelectionError, match="passes on population 'pool'"):
         merged.population("flatten")
 
@@ -537,6 +554,15 @@ def test_it_is_no_model():
     graph = graph_of(cnn).quotient("channel")
     with pytest.raises(gg.ModelError):
         graph.evaluate(np.zeros((1, 8, 8, 2)))
+
+
+@by_both
+def test_it_holds_on_to_no_layer(by):
+    """Values that depend on the input are those of neurons; a null model may shuffle the rest."""
+    graph = gg.from_keras(model_of(layers.LayerNormalization(name="norm"), (4, 3)))
+    assert graph.populations["norm"].dynamics is not None
+    merged = graph.quotient(by, None)
+    assert all(p.dynamics is None for p in merged.populations.values())
 
 
 @by_both
