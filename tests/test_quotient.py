@@ -102,6 +102,9 @@ def assert_is_quotient(graph, by, norm):
         found = edges_between(merged, after)
         taps = taps_by_loops(before, by)
         assert set(found) == set(taps)
+        if norm is None:  # parallel edges are told apart
+            edges = after.edges()
+            assert len(set(zip(edges.src, edges.dst, edges.tap, strict=True))) == len(edges)
         for ends, by_tap in taps.items():
             weights = [sum(edges) / len(edges) for edges in by_tap.values()]
             expected = sorted(weights) if norm is None else [NORMS[norm](weights)]
