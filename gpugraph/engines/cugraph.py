@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpugraph.algorithms.reach import marked
-from gpugraph.algorithms.requirements import require_non_negative
+from gpugraph.algorithms.requirements import float_dtype, require_non_negative
 from gpugraph.arrays import Array
 from gpugraph.engines.cugraph_graph import (
     DeviceGraph,
@@ -309,7 +309,8 @@ def bfs(graph: NeuronGraph, sources: Nodes, depth_limit: int | None = None) -> D
             graph=built.given["graph"],
             sources=_vertices(built, start.tolist()),
             direction_optimizing=False,
-            depth_limit=-1 if depth_limit is None else depth_limit,
+            # No path is longer, and cuGraph takes an int32.
+            depth_limit=min(depth_limit or len(graph.populations), len(graph.populations)),
             compute_predecessors=True,
             do_expensive_check=False,
         )
@@ -344,7 +345,7 @@ def sssp(
     Raises
     ------
     SelectionError
-        If the node or the rule does not exist, or the weights do not fit the rule.
+        If the node, the rule or the type does not exist, or the weights do not fit the rule.
     SignedWeightsError
         If the view holds negative weights.
     DeviceError, MissingDependencyError, GraphTooLargeError
@@ -366,7 +367,7 @@ def sssp(
     what = "Shortest paths by cuGraph"
     graph.node(source)
     require_non_negative(graph, weight, what)
-    number = np.dtype(dtype)
+    number = float_dtype(dtype)
     if weight is None and number == FLOAT32:
         number = FLOAT64  # cuGraph wants weights for lengths
     built = device_graph(graph, weight, number, what, length=length)
@@ -403,8 +404,7 @@ def k_core(graph: NeuronGraph, k: int) -> NodeValues:
     Neighbours are counted in the undirected graph, again and again as nodes go. By cuGraph;
     errors as for `louvain`.
     """
-    if k < 0:
-        raise SelectionError(f"k must be at least 0, not {k}.")
+    k = whole(k, "k")
     return NodeValues(graph, core_number(graph).array >= k, f"{k}_core")
 
 
@@ -448,7 +448,7 @@ def louvain(
     Raises
     ------
     SelectionError
-        If a number is not above 0.
+        If a number is not above 0, or not whole where it counts.
     SignedWeightsError
         If the view holds negative weights, which cuGraph would not notice.
     UndefinedMeasureError
@@ -465,7 +465,8 @@ def louvain(
     Blondel, Guillaume, Lambiotte, Lefebvre (2008). Fast unfolding of communities in large
     networks. Journal of Statistical Mechanics P10008.
     """
-    _require_positive(resolution=resolution, threshold=threshold, max_level=max_level)
+    _require_positive(resolution=resolution, threshold=threshold)
+    max_level = whole(max_level, "max_level", 1)
     built = _undirected(graph, weight, "Louvain")
     with translated_errors(graph, "Louvain"):
         result = built.library.louvain(
@@ -495,7 +496,8 @@ def leiden(
     ----------
     Traag, Waltman, van Eck (2019). From Louvain to Leiden. Scientific Reports 9, 5233.
     """
-    _require_positive(resolution=resolution, theta=theta, max_level=max_level)
+    _require_positive(resolution=resolution, theta=theta)
+    max_level, seed = whole(max_level, "max_level", 1), _seed(seed)
     built = _undirected(graph, weight, "Leiden")
     with translated_errors(graph, "Leiden"):
         result = built.library.leiden(
@@ -530,12 +532,12 @@ def ecg(
     ----------
     Poulin, Théberge (2018). Ensemble clustering for graphs. arXiv:1809.05578.
     """
-    _require_positive(ensemble_size=ensemble_size, max_level=max_level)
-    if not (0 < resolution <= 1 and 0 < threshold <= 1 and min_weight >= 0):
-        raise SelectionError(
-            "cuGraph's ECG takes a resolution and a threshold above 0, up to 1, and a min_weight "
-            f"of at least 0, not {resolution}, {threshold} and {min_weight}."
-        )
+    _require_positive(resolution=resolution, threshold=threshold)
+    real(resolution, "resolution", 0, 1)
+    real(threshold, "threshold", 0, 1)
+    real(min_weight, "min_weight", 0)
+    ensemble_size = whole(ensemble_size, "ensemble_size", 1)
+    max_level, seed = whole(max_level, "max_level", 1), _seed(seed)
     built = _undirected(graph, weight, "ECG")
     with translated_errors(graph, "ECG"):
         result = built.library.ecg(
@@ -567,10 +569,12 @@ def spectral_modularity(
     ----------
     Newman (2006). Modularity and community structure in networks. PNAS 103(23).
     """
-    if n_clusters < 2 or not 1 <= n_eigenvectors <= n_clusters:
+    n_clusters, seed = whole(n_clusters, "n_clusters", 2), _seed(seed)
+    n_eigenvectors = whole(n_eigenvectors, "n_eigenvectors", 1)
+    if not n_eigenvectors <= n_clusters < graph.n_nodes:
         raise SelectionError(
-            "Give n_clusters of at least 2 and n_eigenvectors from 1 to n_clusters, not "
-            f"{n_clusters} and {n_eigenvectors}."
+            f"cuGraph's spectral clustering takes fewer n_clusters than the {graph.n_nodes} nodes "
+            f"and n_eigenvectors up to n_clusters, not {n_clusters} and {n_eigenvectors}."
         )
     what = "Spectral modularity"
     if 2 * graph.n_edges >= 2**31 or graph.n_nodes >= 2**31:
@@ -609,6 +613,11 @@ def _require_positive(**options: float) -> None:
     for name, value in options.items():
         if not real(value, name) > 0:
             raise SelectionError(f"{name} must be above 0, not {value}.")
+
+
+def _seed(seed: int | None) -> int | None:
+    """Return a seed as a plain int: pylibcugraph's arithmetic overflows numpy's."""
+    return None if seed is None else whole(seed, "The seed")
 
 
 def _communities(built: DeviceGraph, result: tuple[Array, Array, float], name: str) -> Communities:

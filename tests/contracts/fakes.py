@@ -109,6 +109,12 @@ def labels(parts):
     return {v: i for i, part in enumerate(parts) for v in part}
 
 
+def check_seed(given):
+    """Do with a seed what pylibcugraph does: it overflows where the seed is one of numpy's."""
+    if given["random_state"] is not None:
+        assert given["random_state"] & (2**64 - 1) >= 0
+
+
 class Built:
     """The graph that SGGraph was given, as networkx holds it."""
 
@@ -260,7 +266,8 @@ class _Answers:
     def bfs(built, given):
         assert given["sources"].dtype == built.ids
         ways = nx.multi_source_dijkstra_path(built.multi, set(given["sources"].tolist()), weight=1)
-        limit = given["depth_limit"] if given["depth_limit"] > 0 else len(built.multi)
+        depth_limit = int(np.int32(given["depth_limit"]))  # as C takes it
+        limit = depth_limit if depth_limit > 0 else len(built.multi)
         most = np.iinfo(built.ids).max
         steps = {v: len(ways[v]) - 1 if v in ways else most for v in built.multi}
         steps = {v: n if n <= limit else most for v, n in steps.items()}
@@ -305,16 +312,20 @@ class _Answers:
 
     @staticmethod
     def leiden(built, given):
+        check_seed(given)
         return _Answers.louvain(built, given)
 
     @staticmethod
     def ecg(built, given):
+        check_seed(given)
         return _Answers.louvain(built, given)
 
     @staticmethod
     def spectral_modularity_maximization(built, given):
         assert built.ids == np.int32
+        check_seed(given)
         n = given["num_clusters"]
+        assert given["num_eigen_vects"] <= n < len(built.multi)
         return built.shuffled({v: v % n for v in built.multi})
 
 

@@ -240,6 +240,7 @@ def test_bfs(rapids):
     np.testing.assert_array_equal(found, [0, 1, 1, 2, 2, np.inf])
     np.testing.assert_array_equal(found.predecessors, [-1, 0, 0, 2, 1, -1])
     assert cugraph.bfs(drawn(), 0, depth_limit=1)[3] == np.inf
+    np.testing.assert_array_equal(cugraph.bfs(drawn(), 0, depth_limit=2**40), found)
     np.testing.assert_array_equal(cugraph.bfs(drawn(), [3, 4]), [np.inf] * 3 + [0, 0, np.inf])
 
 
@@ -290,6 +291,8 @@ def test_sssp_wants_a_rule_and_a_node(rapids):
         cugraph.sssp(drawn(), 0)
     with pytest.raises(gg.SelectionError, match="no node 99"):
         cugraph.sssp(drawn(), 99, "inverse")
+    with pytest.raises(gg.SelectionError, match="float64 or float32, not float16"):
+        cugraph.sssp(drawn(), 0, "inverse", dtype=np.float16)
 
 
 def test_cores_and_triangles(rapids):
@@ -319,16 +322,42 @@ def test_parallel_edges_add_up_in_communities(rapids):
     assert len(weights) == 5
 
 
-def test_a_seed_is_passed_on(rapids):
-    cugraph.leiden(two_branches(), seed=7)
-    assert rapids.last("leiden")["random_state"] == 7
+@pytest.mark.parametrize("name", ["leiden", "ecg"])
+@pytest.mark.parametrize("seed", [7, np.int64(7), np.uint8(7)])
+def test_a_seed_is_passed_on(rapids, name, seed):
+    getattr(cugraph, name)(two_branches(), seed=seed)
+    assert rapids.last(name)["random_state"] == 7
+
+
+@pytest.mark.parametrize("name", ["leiden", "ecg", "spectral_modularity"])
+@pytest.mark.parametrize("seed", [-1, 1.5, "seven"])
+def test_a_seed_is_a_whole_number(rapids, name, seed):
+    options = {"n_clusters": 2} if name == "spectral_modularity" else {}
+    with pytest.raises(gg.SelectionError, match="seed must be a whole number"):
+        getattr(cugraph, name)(two_branches(), seed=seed, **options)
 
 
 def test_spectral_modularity(rapids):
-    found = cugraph.spectral_modularity(two_branches(), 3, n_eigenvectors=3)
+    found = cugraph.spectral_modularity(two_branches(), 3, n_eigenvectors=3, seed=np.int64(0))
     np.testing.assert_array_equal(found, np.arange(len(found)) % 3)
-    with pytest.raises(gg.SelectionError, match="n_clusters of at least 2"):
-        cugraph.spectral_modularity(two_branches(), 1)
+
+
+@pytest.mark.parametrize(
+    ("n_clusters", "n_eigenvectors", "message"),
+    [
+        (1, 1, "n_clusters must be a whole number of at least 2"),
+        (2.5, 2, "n_clusters must be a whole number"),
+        (2, 0, "n_eigenvectors must be a whole number of at least 1"),
+        (2, 3, "n_eigenvectors up to n_clusters, not 2 and 3"),
+        (6, 2, "fewer n_clusters than the 6 nodes"),
+    ],
+)
+def test_spectral_modularity_refuses_clusters_that_there_cannot_be(
+    rapids, n_clusters, n_eigenvectors, message
+):
+    with pytest.raises(gg.SelectionError, match=message):
+        cugraph.spectral_modularity(drawn(), n_clusters, n_eigenvectors=n_eigenvectors)
+    assert rapids.calls == []
 
 
 @pytest.mark.parametrize(
@@ -360,10 +389,14 @@ def test_communities_need_weights(rapids, name):
     [
         ("louvain", {"resolution": 0}),
         ("louvain", {"max_level": 0}),
+        ("leiden", {"max_level": 2.5}),
+        ("ecg", {"max_level": 2.5}),
         ("leiden", {"theta": -1}),
         ("ecg", {"ensemble_size": 0}),
+        ("ecg", {"ensemble_size": 2.5}),
         ("ecg", {"resolution": 2}),
         ("ecg", {"threshold": 0}),
+        ("ecg", {"min_weight": -1}),
     ],
 )
 def test_numbers_that_cugraph_would_refuse(rapids, name, options):
