@@ -348,6 +348,8 @@ def sssp(
         If the node, the rule or the type does not exist, or the weights do not fit the rule.
     SignedWeightsError
         If the view holds negative weights.
+    RangeError
+        If the sum of all lengths is beyond the type's range.
     DeviceError, MissingDependencyError, GraphTooLargeError
         As for `louvain`.
 

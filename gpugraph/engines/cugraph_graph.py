@@ -23,6 +23,7 @@ from gpugraph.errors import (
     ConvergenceError,
     MissingDependencyError,
     NonFiniteError,
+    RangeError,
     SelectionError,
 )
 from gpugraph.fallback import gpu_memory_errors
@@ -258,10 +259,17 @@ def apply_view(weights: Array, weight: Weight, xp: ModuleType) -> None:
 def _with_lengths(columns: Edgelist, length: Length, xp: ModuleType) -> Edgelist:
     """Turn weights of at least 0 into lengths; edges that would be endless are none.
 
-    cuGraph goes by steps of the mean length: it may be neither infinite nor 0.
+    cuGraph goes by steps of the mean length, from the sum: it may be neither infinite nor 0.
     """
     if length != "weight":
         columns = _inverted(columns, length, xp)
+    with np.errstate(over="ignore"):
+        total = float(columns.weight.sum(dtype=np.float64))
+    if total > float(np.finfo(columns.weight.dtype).max):
+        raise RangeError(
+            f"The sum of all lengths, by whose mean cuGraph goes, is beyond the range of "
+            f"{columns.weight.dtype}. Choose length='negative_log', or float64 where it is float32."
+        )
     if len(columns.weight) and not bool(columns.weight.any()):
         # A loop shortens no path.
         columns = Edgelist(

@@ -278,9 +278,9 @@ class _Answers:
     @staticmethod
     def sssp(built, given):
         assert built.is_weighted
-        # It would look for the next distance for ever, in steps of the mean length.
-        assert not built.multi.size() or built.multi.size(weight="weight") > 0
         most = np.finfo(built.number).max
+        # It would look for the next distance for ever, in steps of the mean length.
+        assert not built.multi.size() or 0 < built.multi.size(weight="weight") <= most
         far, ways = nx.single_source_dijkstra(built.multi, given["source"])
         distances = {v: far.get(v, most) for v in built.multi}
         before = {v: ways[v][-2] if len(ways.get(v, ())) > 1 else -1 for v in built.multi}

@@ -284,6 +284,14 @@ def test_sssp_leaves_out_lengths_beyond_floats(rapids):
     np.testing.assert_array_equal(cugraph.sssp(graph, 0, "inverse"), [0, np.inf, 2])
 
 
+@pytest.mark.parametrize(("weight", "dtype"), [(2e-38, np.float32), (1e-307, np.float64)])
+def test_sssp_refuses_lengths_whose_sum_is_beyond_floats(rapids, weight, dtype):
+    graph = of_edges([(i, i + 1, weight) for i in range(20)], [1] * 21)
+    with pytest.raises(gg.RangeError, match="sum of all lengths"):
+        cugraph.sssp(graph, 0, "inverse", dtype=dtype)
+    assert cugraph.sssp(graph, 0, "negative_log", dtype=dtype)[20] < np.inf
+
+
 def test_sssp_wants_a_rule_and_a_node(rapids):
     with pytest.raises(gg.SelectionError, match=r"rule 'length'.*'inverse', 'negative_log'"):
         cugraph.sssp(drawn(), 0, "length")
