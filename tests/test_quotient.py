@@ -234,13 +234,14 @@ def test_axes_that_step_anyhow(graph, by, norm):
         ((2, 2), True, (1, 1)),  # of channel 0 each, but channel 1 together
     ],
 )
-def test_channels_that_are_no_digits(shape, first, steps, norm):
+@pytest.mark.parametrize("kind", ["weight", "choice"])
+def test_channels_that_are_no_digits(shape, first, steps, kind, norm):
     """Two axes that each add their step or nothing, but whose sums carry or meet."""
     source = Population("a", shape, 0, "Layer", channels_first=first)
     target = Population("b", (1,), source.size, "Layer")
-    axes = [fan_in(2).place(step, 0, tap) for step, tap in zip(steps, (2, 1), strict=True)]
-    kernel = np.array([1, 2, 4, 8], np.float32)
-    between = Projection(source, target, tuple(axes), kernel, "weight")
+    axes = [fan_in(2).place(step, 0, tap) for step, tap in zip(steps, (1, 2), strict=True)]
+    kernel = np.array([1, 2, 4, 8], np.float32) if kind == "weight" else None
+    between = Projection(source, target, tuple(axes), kernel, kind)
     graph = gg.NeuronGraph("meeting", {"a": source, "b": target}, [between])
     assert_is_quotient(graph, "channel", norm)
 
@@ -304,6 +305,14 @@ def test_taps_that_no_edge_uses_do_not_count():
     graph = gg.from_keras(model_of(layer, (1, 1, 1)))
     (edges,) = graph.quotient("channel", "sum").edges(device="cpu")
     assert_array_equal(edges.weight, graph.projections[0].kernel[4])
+
+
+@every_norm
+def test_kernels_of_which_only_the_middle_is_used(norm):
+    """Taps 1 and 2 of 4: the norm begins to read there."""
+    graph = gg.from_keras(model_of(layers.Conv1D(2, 4, strides=2, padding="same"), (2, 3)))
+    assert sorted(set(graph.projections[0].edges().tap)) == [1, 2]
+    assert_is_quotient(graph, "channel", norm)
 
 
 @pytest.mark.parametrize(("by", "n"), [("channel", 2), ("layer", 1)])
