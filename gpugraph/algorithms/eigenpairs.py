@@ -18,8 +18,9 @@ SMALLEST = 1e-10
 NEGLIGIBLE = 1e-10
 # Vectors beside the basis: the residual, what it becomes, what a product takes.
 BESIDE = 8
-# Largest residual, as a share of the eigenvalue, of the first one that is not asked for.
-GUARD = 0.1
+# Largest residual of the first eigenvector that is not asked for, as a share of how far its
+# eigenvalue lies above the last that is: at most about the square of this share of it lies below.
+GUARD = 0.3
 # Numbers per vector that are mixed at a time.
 CHUNK = 2**16
 
@@ -33,6 +34,7 @@ def smallest(
     what: str,
     precondition: Callable[[Array], Array],
     known: Array,
+    fresh: Iterable[Array] = (),
     max_products: int = 2000,
 ) -> tuple[np.ndarray, Array]:
     """Return the k smallest eigenvalues of a symmetric matrix, and their eigenvectors.
@@ -42,8 +44,7 @@ def smallest(
     multiply : callable
         Writes the product with its first argument to its second.
     starts : iterable of float64 arrays of shape ``(n,)``, numpy or cupy
-        From k to 2 k + 3 independent vectors to begin with; overwritten. Eigenvectors that they
-        have nothing of are not found, nor more of one eigenvalue than they have parts of.
+        From k to 2 k + 7 independent vectors to begin with; overwritten.
     k : int
     tol : float
         Largest residual, as a share of the eigenvalue: it is wrong by no more than this share, and
@@ -54,6 +55,11 @@ def smallest(
         Returns about what the matrix's inverse would make of a residual.
     known : float64 array of shape ``(n,)``
         An eigenvector of length 1 that is not looked for.
+    fresh : iterable of float64 arrays of shape ``(n,)``
+        Random vectors, overwritten: what was found is taken out and the rest is searched again
+        from the next, until nothing smaller appears or none is left. Without them, eigenvectors
+        that ``starts`` have nothing of are not found, nor more of one eigenvalue than they have
+        parts of.
     max_products : int
         With the matrix.
 
@@ -76,7 +82,9 @@ def smallest(
     Davidson's method [1]_: an orthonormal basis grows by the preconditioned residual of an
     eigenvector that is not good enough. When it is full, the k + 1 best vectors in it are kept, and
     the k best of the step before, which is nearly as good as to keep all [2]_. The next eigenvector
-    is sought too, roughly, so that none before it is missed.
+    is sought too, roughly, so that none before it is missed. It alone does not tell: it may be a
+    mixture of eigenvectors of both smaller and larger eigenvalues, and a restart may drop what the
+    basis had of one; hence the second search.
 
     References
     ----------
@@ -86,23 +94,37 @@ def smallest(
        under limited memory, part I. SIAM Journal on Scientific Computing 29(2).
     """
     xp = namespace_of(known)
-    # With a preconditioner, a larger basis would not converge faster.
-    basis = _Basis(multiply, 2 * k + 4, known, what)
+    # 2 k + 1 are kept; few more converge slowly where eigenvalues lie close together.
+    basis = _Basis(multiply, 2 * k + 8, k, known, what)
     for start in starts:
         basis.add(start)
-    before, poor = None, 0
+    before, poor, found, fresh = None, 0, None, iter(fresh)
     while True:
         values, mixtures = basis.ritz()
         least = SMALLEST * np.abs(values).max()
         looked_at = range(min(k + 1, basis.count))
         for i in (*looked_at[poor:], *looked_at[:poor]):
             residual = basis.residual(values[i], mixtures[:, i])
-            share = tol if i < k else GUARD
-            if float(xp.linalg.norm(residual)) > max(share * abs(values[i]), least):
+            enough = max(tol * abs(values[i]), least)
+            if i == k:
+                enough = max(enough, GUARD * (values[k] - values[k - 1]))
+            if float(xp.linalg.norm(residual)) > enough:
                 poor = i
                 break
         else:
-            return values[:k], basis.mix(mixtures[:, :k])
+            if found is not None:
+                slack = np.maximum(tol * np.abs(found[0]), least)
+                if (values[:k] >= found[0] - slack).all():
+                    return found
+            found = values[:k], basis.mix(mixtures[:, :k])
+            another = next(fresh, None)
+            if another is None:
+                return found
+            basis.shrink(mixtures[:, :k], None)
+            before = None
+            if not basis.add(another):
+                return found
+            continue
         if basis.is_full:
             mixtures = basis.shrink(mixtures[:, : k + 1], before)
         before = mixtures[:, :k]
@@ -117,10 +139,10 @@ def smallest(
 class _Basis:
     """Orthonormal vectors, the matrix's products with them, and its projection onto them."""
 
-    def __init__(self, multiply: Multiply, size: int, known: Array, what: str) -> None:
+    def __init__(self, multiply: Multiply, size: int, k: int, known: Array, what: str) -> None:
         xp, n = namespace_of(known), len(known)
         advice = "Take a smaller input_shape, or a part of the graph (subgraph, between)."
-        require_memory((2 * size + BESIDE) * n * 8, what, advice, xp)
+        require_memory((2 * size + k + BESIDE) * n * 8, what, advice, xp)
         self.multiply, self.known, self.what = multiply, known, what
         self.vectors, self.products = xp.empty((size, n)), xp.empty((size, n))
         self.projected = np.zeros((size, size))
