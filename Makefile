@@ -20,11 +20,11 @@ lint: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks
 
-# The GPU's tests, with the real CuPy on a GPU that the CPU emulates.
+# The GPU's tests, with the real CuPy and pylibcugraph on a GPU that the CPU emulates.
 emulated: $(EMULATION)/build/ready
 	$(EMULATION)/run.sh $(BIN)/pytest -n 2 -m gpu
 
-$(EMULATION)/build/ready: $(VENV)/ready $(addprefix $(EMULATION)/,build.sh cuda.cpp nvrtc.cpp blas.cpp prelude.h thrust.py)
+$(EMULATION)/build/ready: $(VENV)/ready $(addprefix $(EMULATION)/,build.sh cuda.cpp nvrtc.cpp blas.cpp cugraph.cpp prelude.h thrust.py)
 	PYTHON=$(abspath $(BIN)/python) $(EMULATION)/build.sh
 
 resolve: $(VENV)/ready

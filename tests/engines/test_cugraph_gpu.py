@@ -119,6 +119,10 @@ def test_shortest_paths(graph):
     np.testing.assert_allclose(cugraph.sssp(graph, 0, "inverse"), expected, 1e-9)
 
 
+def test_a_limit_beyond_int32_is_none(graph):
+    assert cugraph.bfs(graph, 0, depth_limit=2**40) == cugraph.bfs(graph, 0)
+
+
 def test_lengths_of_0_come_to_an_end():
     graph = of_edges([(0, 1, 1.0), (1, 2, 1.0)], [1] * 4)
     found = cugraph.sssp(graph, 0, "negative_log")
@@ -133,6 +137,13 @@ def test_communities(graph, name, weight):
     parts = [set(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)]
     undirected = nx.Graph(nx.DiGraph(graph.to_scipy(weight)))
     assert found.modularity == pytest.approx(nx.community.modularity(undirected, parts), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["leiden", "ecg"])
+@pytest.mark.parametrize("seed", [0, np.int64(7), np.uint8(7)])
+def test_seeds_of_any_whole_type(name, seed):
+    found = getattr(cugraph, name)(two_branches(), seed=seed)
+    assert -0.5 <= found.modularity <= 1
 
 
 def test_spectral_modularity():
