@@ -86,15 +86,15 @@ def test_smallest_eigenvalue_of_drawn_models(graph):
 
 
 @pytest.mark.usefixtures("_without_dense_matrices")
+@pytest.mark.parametrize("between", [layers.Identity, layers.ReLU, layers.Maximum])
 @pytest.mark.parametrize("k", [1, 3, 5])
-@pytest.mark.parametrize("again", [0, 1])
-def test_symmetry_and_equal_parts_hide_no_eigenvalue(k, again):
-    """Rows and columns are alike, and so are channels, with or without edges between them."""
+def test_symmetry_and_equal_parts_hide_no_eigenvalue(between, k):
+    """Rows and columns are alike, and so are channels."""
     image = keras.Input((3, 3, 1))
     twice = layers.Concatenate()([image, image])
-    largest = layers.MaxPooling2D(2, 1, "same")(twice)
-    total = layers.Add()([largest, [twice, largest][again]])
-    graph = gg.from_keras(keras.Model(image, total))
+    passed = between()([twice, twice] if between is layers.Maximum else twice)
+    largest = layers.MaxPooling2D(2, 1, "same")(passed)
+    graph = gg.from_keras(keras.Model(image, layers.Add()([twice, largest])))
     values, _ = laplacian.Laplacian(graph, "magnitude", np, "It").smallest(k, 1e-6)
     expected = eigenvalues(graph, "magnitude")[1 : k + 1]
     assert_allclose(values, expected, rtol=1e-5, atol=1e-9)
