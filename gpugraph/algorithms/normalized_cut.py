@@ -13,6 +13,7 @@ from gpugraph.arrays import Device, namespace, on_host
 from gpugraph.errors import SelectionError, UndefinedMeasureError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
+from gpugraph.scalars import real, whole
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def normalized_cut(
     .. [2] Shi, Malik (2000). Normalized cuts and image segmentation. IEEE PAMI 22(8).
        von Luxburg (2007). A tutorial on spectral clustering. Statistics and Computing 17(4).
     """
+    n_clusters, seed = whole(n_clusters, "n_clusters"), whole(seed, "seed")
+    tol = real(tol, "tol", 0)
     laplacian = Laplacian(graph, weight, namespace(device), "The normalised cut")
     if not 2 <= n_clusters <= laplacian.n_active:
         raise SelectionError(

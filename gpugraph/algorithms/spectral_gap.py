@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gpugraph.algorithms.laplacian import Laplacian
 from gpugraph.arrays import Device, namespace
 from gpugraph.fallback import falls_back
+from gpugraph.scalars import real
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def spectral_gap(
     >>> gg.spectral_gap(graph)  # doctest: +SKIP
     4.2e-05
     """
+    tol = real(tol, "tol", 0)
     laplacian = Laplacian(graph, weight, namespace(device), "The spectral gap")
     if not laplacian.is_connected():
         return 0.0

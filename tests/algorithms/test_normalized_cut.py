@@ -75,6 +75,11 @@ def test_bad_input():
     for n_clusters in (0, 1, graph.n_nodes + 1):
         with pytest.raises(gg.SelectionError, match="n_clusters must be from 2 to the"):
             gg.normalized_cut(graph, n_clusters)
+    for option in ({"n_clusters": 2.0}, {"seed": -1}, {"tol": "little"}):
+        with pytest.raises(gg.SelectionError, match=f"{next(iter(option))} must be a"):
+            gg.normalized_cut(graph, **option)
+    with pytest.raises(gg.SelectionError, match="tol must be a number of at least 0"):
+        gg.spectral_gap(graph, tol=-1)
     with pytest.raises(gg.SignedWeightsError, match="magnitude"):
         gg.normalized_cut(graph, 2, "weight")
     with pytest.raises(gg.NonFiniteError, match="NaN"):
