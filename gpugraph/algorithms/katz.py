@@ -91,7 +91,7 @@ def katz_centrality(
     if is_networkx(engine):
         return _by_networkx(graph, alpha, start, normalized, weight)
     x = xp.empty(graph.n_nodes, number)
-    begin = xp.asarray(start.astype(number))
+    begin = xp.asarray(start.astype(number, copy=False))
     exponents: dict[str, Array] = {}
     factor, power = frexp(alpha)
 
@@ -112,7 +112,7 @@ def katz_centrality(
 def _normalise(graph: NeuronGraph, x: Array, exponents: dict[str, int]) -> None:
     """Scale to a sum of squares of 1."""
     top = max(exponents.values())
-    parts = [x[population.slice].astype(np.float64) for population in graph.populations.values()]
+    parts = (x[p.slice].astype(np.float64, copy=False) for p in graph.populations.values())
     squares = namespace_of(x).stack([part @ part for part in parts]).tolist()
     total = sum(
         square * 2.0 ** max(2 * (exponents[name] - top), -2000)
