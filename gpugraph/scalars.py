@@ -20,7 +20,7 @@ def real(value: Any, what: str, least: float = -inf, most: float = inf) -> float
         If it is no number, NaN, or not between ``least`` and ``most``.
     """
     try:
-        number = nan if isinstance(value, str) or np.ndim(value) else float(value)
+        number = nan if isinstance(value, (str, bytes)) or np.ndim(value) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = nan
     if not least <= number <= most:
