@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from gpugraph.arrays import Array, namespace_of, on_host, require_memory
+from gpugraph.arrays import (
+    SHARE_OF_FREE_MEMORY,
+    Array,
+    free_memory,
+    namespace_of,
+    on_host,
+    require_memory,
+)
 from gpugraph.errors import ConvergenceError, NonFiniteError
 
 # Writes the product with its first argument to its second, both of shape ``(n,)``.
@@ -44,7 +51,7 @@ def smallest(
     multiply : callable
         Writes the product with its first argument to its second.
     starts : iterable of float64 arrays of shape ``(n,)``, numpy or cupy
-        From k to 2 k + 7 independent vectors to begin with; overwritten.
+        From k to 2 k + 3 independent vectors to begin with; overwritten.
     k : int
     tol : float
         Largest residual, as a share of the eigenvalue: it is wrong by no more than this share, and
@@ -95,7 +102,9 @@ def smallest(
     """
     xp = namespace_of(known)
     # 2 k + 1 are kept; few more converge slowly where eigenvalues lie close together.
-    basis = _Basis(multiply, 2 * k + 8, k, known, what)
+    small, large = 2 * k + 4, 2 * k + 8
+    fits = _n_bytes(large, k, len(known)) <= free_memory(xp) * SHARE_OF_FREE_MEMORY
+    basis = _Basis(multiply, large if fits else small, k, known, what)
     for start in starts:
         basis.add(start)
     before, poor, found, fresh = None, 0, None, iter(fresh)
@@ -136,13 +145,18 @@ def smallest(
             )
 
 
+def _n_bytes(size: int, k: int, n: int) -> int:
+    """Bytes for a basis, its products, the vectors found, and what is computed beside them."""
+    return (2 * size + k + BESIDE) * n * 8
+
+
 class _Basis:
     """Orthonormal vectors, the matrix's products with them, and its projection onto them."""
 
     def __init__(self, multiply: Multiply, size: int, k: int, known: Array, what: str) -> None:
         xp, n = namespace_of(known), len(known)
         advice = "Take a smaller input_shape, or a part of the graph (subgraph, between)."
-        require_memory((2 * size + k + BESIDE) * n * 8, what, advice, xp)
+        require_memory(_n_bytes(size, k, n), what, advice, xp)
         self.multiply, self.known, self.what = multiply, known, what
         self.vectors, self.products = xp.empty((size, n)), xp.empty((size, n))
         self.projected = np.zeros((size, size))

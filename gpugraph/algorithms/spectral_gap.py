@@ -58,7 +58,7 @@ def spectral_gap(
     Of ``L = I - D^-1/2 (A + A^T) D^-1/2``, where D holds each node's strength, in and out [1]_. A
     random walk on the undirected graph forgets where it began in about ``1 / gap`` steps, and
     deep networks have small gaps: a walk must cross all layers. No edge is made. Extra memory:
-    about 37 numbers per node.
+    about 37 numbers per node, 28 where memory is short.
 
     References
     ----------

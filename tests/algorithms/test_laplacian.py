@@ -196,3 +196,15 @@ def test_graphs_beyond_memory_are_refused(monkeypatch):
     monkeypatch.setattr("gpugraph.arrays.free_memory", lambda xp: 10_000)
     with pytest.raises(gg.GraphTooLargeError, match="spectral gap of 'cnn'"):
         gg.spectral_gap(graph_of(EVERY_KIND[0]))
+
+
+@pytest.mark.usefixtures("_without_dense_matrices")
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_a_small_basis_where_memory_is_short(kind, monkeypatch):
+    graph = graph_of(kind)
+    sizes, make = [], eigenpairs._Basis
+    monkeypatch.setattr(eigenpairs, "_Basis", lambda *args: sizes.append(args[1]) or make(*args))
+    monkeypatch.setattr(eigenpairs, "free_memory", lambda xp: 0)
+    values, _ = laplacian.Laplacian(graph, "magnitude", np, "It").smallest(2, 1e-6)
+    assert sizes == [8]
+    assert_allclose(values, eigenvalues(graph, "magnitude")[1:3], rtol=1e-6, atol=1e-9)
