@@ -13,18 +13,11 @@ from gpugraph.cli import app
 from gpugraph.doctor import Driver
 from tests.contracts import fakes
 
+pytestmark = pytest.mark.usefixtures("_look_for_cupy_anew")
+
 NOTHING = dict.fromkeys(["cupy", "cudf", "cugraph", "pylibcugraph", "nx-cugraph"])
 CUDA12 = {"cupy-cuda12x": "14.2.0"}
 CUDA13 = {"cupy-cuda13x": "14.2.0"}
-
-
-@pytest.fixture(autouse=True)
-def _look_for_cupy_anew():
-    for module in (arrays, doctor):
-        module._cupy.cache_clear()
-    yield
-    for module in (arrays, doctor):
-        module._cupy.cache_clear()
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ import pytest
 from scipy.sparse.linalg import LinearOperator
 
 import gpugraph as gg
-from gpugraph import arrays, doctor, graph
+from gpugraph import graph
 from gpugraph.edge_maker import EdgeMaker
 from gpugraph.fallback import gpu_memory_errors
 from tests.algorithms.graphs import two_branches
 from tests.contracts import fakes
+
+pytestmark = pytest.mark.usefixtures("_look_for_cupy_anew")
 
 ALLOCATING = (
     "empty",
@@ -61,15 +63,6 @@ class Full:
     def at(self, n):
         """Fail at the n-th allocation from now on, and at all after it; None: at none."""
         self.count, self.failing = 0, n
-
-
-@pytest.fixture(autouse=True)
-def _look_for_cupy_anew():
-    for module in (arrays, doctor):
-        module._cupy.cache_clear()
-    yield
-    for module in (arrays, doctor):
-        module._cupy.cache_clear()
 
 
 @pytest.fixture(

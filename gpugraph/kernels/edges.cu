@@ -12,10 +12,8 @@
 
 #ifdef __CUDACC__
 #define ON_DEVICE __device__ __forceinline__
-#define SHARED_ALIGNMENT alignas(16)
 #else
 #define ON_DEVICE static inline
-#define SHARED_ALIGNMENT
 #endif
 
 #define LANES 32
@@ -52,7 +50,7 @@ struct Projection {
 
 // What some pairs add up to; gains are multiplied.
 template <typename Id, typename Offset, typename Real>
-struct SHARED_ALIGNMENT Sum {
+struct alignas(16) Sum {
     Id src;
     Id dst;
     Offset tap;

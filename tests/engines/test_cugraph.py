@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import gpugraph as gg
-from gpugraph import arrays, doctor
 from gpugraph.edge_maker import EdgeMaker
 from gpugraph.engines import cugraph, cugraph_export, cugraph_graph
 from gpugraph.shortest_paths import pivots
@@ -27,6 +26,8 @@ from tests.algorithms.graphs import (
 )
 from tests.contracts import fakes
 from tests.models import cnn
+
+pytestmark = pytest.mark.usefixtures("_look_for_cupy_anew")
 
 # A triangle, a tail, a parallel edge, and a node that nothing joins.
 EDGES = [(0, 1, 2.0), (0, 2, 1.0), (1, 2, 0.5), (2, 3, 1.0), (2, 3, 0.25), (1, 4, 0.125)]
@@ -57,15 +58,6 @@ def _install(monkeypatch, **device):
         cugraph_graph, "edge_maker", lambda projection, ids, xp: EdgeMaker(projection, ids)
     )
     return library
-
-
-@pytest.fixture(autouse=True)
-def _look_for_cupy_anew():
-    for module in (arrays, doctor):
-        module._cupy.cache_clear()
-    yield
-    for module in (arrays, doctor):
-        module._cupy.cache_clear()
 
 
 def test_the_contract_binds_as_the_real_functions_do():

@@ -22,7 +22,10 @@ from tests.export.graphs import everything
 from tests.models import cnn
 
 distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.xdist_group("dask")
+pytestmark = [
+    pytest.mark.xdist_group("dask"),
+    pytest.mark.usefixtures("_look_for_cupy_anew"),
+]
 
 MEASURES = [
     by_gpus.pagerank,
@@ -47,15 +50,6 @@ def cluster(two_threads, monkeypatch):
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("gpugraph.kernels.edges.EdgeKernel", EdgeMaker)
     return two_threads
-
-
-@pytest.fixture(autouse=True)
-def _look_for_cupy_anew():
-    for module in (arrays, doctor):
-        module._cupy.cache_clear()
-    yield
-    for module in (arrays, doctor):
-        module._cupy.cache_clear()
 
 
 @pytest.fixture
