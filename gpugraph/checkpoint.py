@@ -75,6 +75,7 @@ def _converted(
             shapes,
             couplings=graph.couplings,
             probe=True,  # no effect where our own model needed none
+            trace=topology.traced,
             allow_nonfinite=allow_nonfinite,
         )
     except ShapeError as error:
@@ -174,4 +175,10 @@ def _renamed(theirs: Topology, ours: Topology) -> Topology:
         )
         for call in theirs
     )
-    return replace(theirs, calls=calls, inputs=ours.inputs, outputs=ours.outputs)
+    return replace(
+        theirs,
+        calls=calls,
+        inputs=ours.inputs,
+        outputs=ours.outputs,
+        arguments=ours.arguments,
+    )

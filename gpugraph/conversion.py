@@ -436,7 +436,7 @@ def convert_call(call: LayerCall, sources: Sequence[Tensor], draft: Draft) -> tu
             "not compute at inference what the graph would say. Call it without."
         )
     refuse_masks(call)
-    converter = find_converter(call.layer, call.name, probe=draft.probe)
+    converter = find_converter(call.layer, call.name, probe=draft.probe, untraced=call.untraced)
     outputs = converter(Conversion(call, tuple(sources), draft))
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
     if not isinstance(outputs, (tuple, list)) or not all(isinstance(t, Tensor) for t in outputs):

@@ -19,6 +19,7 @@ def from_keras(
     *,
     couplings: bool = False,
     probe: bool = False,
+    trace: bool = False,
     allow_nonfinite: bool = False,
 ) -> NeuronGraph:
     """Convert a Keras model to its neuron graph.
@@ -44,13 +45,17 @@ def from_keras(
         Whether to find the edges of layers that have no converter (custom layers, Lambda, other
         operators) from what they make of unit vectors; see `gpugraph.probe`. Those that are not
         affine are refused.
+    trace : bool
+        Whether to open layers that have no converter, and models that define their own ``call``:
+        Keras runs it on symbolic tensors, and what it does becomes part of the graph as a nested
+        model does. With ``probe``, what cannot be traced is probed.
     allow_nonfinite : bool
         Whether to convert weights that hold NaN or infinity.
 
     Raises
     ------
     ModelError
-        If the model cannot be read, is not built, or defines its own ``call``.
+        If the model cannot be read, is not built, or defines its own ``call`` and is not traced.
     ShapeError
         If a shape stays open, becomes empty (the smallest that would not is told), or does not
         fit the weights.
@@ -68,7 +73,7 @@ def from_keras(
     (208, 1296)
     """
     model = load_model(model, input_shape)
-    calls = topology(model, input_shape)
+    calls = topology(model, input_shape, trace=trace)
     draft = Draft(
         allow_nonfinite=allow_nonfinite,
         couplings=couplings,

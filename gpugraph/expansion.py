@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from math import prod
 from typing import Any
 
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
@@ -14,10 +15,25 @@ from gpugraph.masks import Mask, arguments, is_implied, masks_of_outputs, used_m
 
 
 class Expansion:
-    """Collects layer calls while opening nested models."""
+    """Collects layer calls while opening nested models.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    trace : bool
+        Whether layers without a converter are opened too, by what their ``call`` does.
+
+    Attributes
+    ----------
+    calls : list of LayerCall
+    is_traced : bool
+        Whether some layer was opened so.
+    """
+
+    def __init__(self, *, trace: bool = False) -> None:
         self.calls: list[LayerCall] = []
+        self.is_traced = False
+        self._trace = trace
+        self._opening: list[Any] = []
         self._specs: dict[TensorRef, Any] = {}
         self._masks: dict[TensorRef, Mask | None] = {}
         self._mask_calls: set[str] = set()
@@ -25,16 +41,17 @@ class Expansion:
 
     def add_inputs(self, function: Any, shapes: Sequence[Shape]) -> list[TensorRef]:
         """Add the input layers of a function, each of the shape given."""
+        layers = [tensor._keras_history.operation for tensor in function.inputs]
+        return [self.add_input(x, shape) for x, shape in zip(layers, shapes, strict=True)]
+
+    def add_input(self, layer: Any, shape: Shape) -> TensorRef:
+        """Add an input layer, of the shape given."""
         import keras
 
-        refs = []
-        for tensor, shape in zip(function.inputs, shapes, strict=True):
-            layer = tensor._keras_history.operation
-            name = self._unique(layer.name)
-            call = LayerCall(name, type(layer).__name__, layer, (), {}, (), (), (shape,), 0)
-            self._add(call, [keras.KerasTensor((None, *shape), dtype=tensor.dtype)], [None])
-            refs.append(TensorRef(name, 0))
-        return refs
+        name = self._unique(layer.name)
+        call = LayerCall(name, type(layer).__name__, layer, (), {}, (), (), (shape,), 0)
+        (ref,) = self._add(call, [keras.KerasTensor((None, *shape), dtype=layer.dtype)], [None])
+        return ref
 
     def expand(self, function: Any, inputs: Sequence[TensorRef], prefix: str) -> list[TensorRef]:
         """Add the calls of a function fed by these tensors; return where its outputs are."""
@@ -56,6 +73,8 @@ class Expansion:
                     masks = self._implied_masks(node.operation, args, kwargs)
                     given = self._nested_inputs(inner, node, known, name, masks)
                     outputs = self.expand(inner, given, prefix=f"{name}/")
+                elif self._trace:
+                    outputs = self._open(node, name, args, kwargs, refs)
                 else:
                     outputs = self._call(node, name, args, kwargs, refs)
                 known.update((id(t), ref) for t, ref in zip(node.outputs, outputs, strict=True))
@@ -98,8 +117,69 @@ class Expansion:
                 )
         return [ref for ref in refs if ref is not None]
 
-    def _call(
+    def _open(
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> list[TensorRef]:
+        """Add the calls that a layer without a converter makes; its own where none can be told."""
+        from gpugraph.tracing import NoTraceError, is_traceable
+
+        layer = node.operation
+        if not is_traceable(layer) or kwargs.get("training"):
+            return self._call(node, name, args, kwargs, refs)
+        used, masks = self._follow_masks(layer, name, args, kwargs, len(node.outputs))
+        if used:
+            return self._call(node, name, args, kwargs, refs, "its inputs carry a mask")
+        try:
+            outputs = self.open(layer, args, kwargs, refs, prefix=f"{name}/")
+        except NoTraceError as error:
+            return self._call(node, name, args, kwargs, refs, str(error))
+        carried = {ref: mask for ref, mask in zip(outputs, masks, strict=True) if mask is not None}
+        self._masks |= carried
+        return outputs
+
+    def open(
+        self, layer: Any, args: Any, kwargs: Any, refs: Sequence[TensorRef], prefix: str
+    ) -> list[TensorRef]:
+        """Add the calls that a layer makes within its own; return where its outputs are.
+
+        Parameters
+        ----------
+        layer : keras.Layer
+        args, kwargs
+            What it is called on.
+        refs : sequence of TensorRef
+            The tensors among them.
+        prefix : str
+            Of the names of the calls.
+
+        Raises
+        ------
+        NoTraceError
+            If its ``call`` cannot be traced.
+        """
+        from gpugraph.tracing import NoTraceError, own_names, symbol, traced
+
+        if any(layer is other for other in self._opening):
+            raise NoTraceError("it calls itself")
+        self._opening.append(layer)
+        try:
+            with own_names():
+                inputs = {ref: symbol(self._specs[ref]) for ref in refs}
+                args, kwargs = substitute((args, dict(kwargs)), inputs)
+                with traced(layer, args, kwargs, list(inputs.values())) as function:
+                    self.is_traced = True
+                    return self.expand(function, list(inputs), prefix)
+        finally:
+            self._opening.pop()
+
+    def _call(
+        self,
+        node: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        refs: list[TensorRef],
+        untraced: str | None = None,
     ) -> list[TensorRef]:
         layer = node.operation
         if _trains_by_default(type(layer).call):
@@ -118,8 +198,9 @@ class Expansion:
             inputs=tuple(refs),
             input_shapes=tuple(shape_of(self._specs[ref]) for ref in refs),
             output_shapes=tuple(shape_of(spec) for spec in specs),
-            n_parameters=layer.count_params() if hasattr(layer, "count_params") else 0,
+            n_parameters=_n_parameters(layer, args, kwargs),
             masks=used,
+            untraced=untraced,
         )
         return self._add(call, specs, masks)
 
@@ -200,9 +281,12 @@ class Expansion:
     def _add(
         self, call: LayerCall, specs: Sequence[Any], masks: Sequence[Mask | None]
     ) -> list[TensorRef]:
+        import keras
+
         self.calls.append(call)
         refs = [TensorRef(call.name, i) for i in range(len(specs))]
-        self._specs |= dict(zip(refs, specs, strict=True))
+        for ref, spec in zip(refs, specs, strict=True):
+            self._specs[ref] = keras.KerasTensor((None, *shape_of(spec)), dtype=spec.dtype)
         self._masks |= dict(zip(refs, masks, strict=True))
         return refs
 
@@ -211,6 +295,16 @@ class Expansion:
         use = self._given.get(name, 0)
         self._given[name] = use + 1
         return self._unique(f"{name}#{use}") if use else name
+
+
+def _n_parameters(layer: Any, args: Any, kwargs: Any) -> int:
+    """Return the parameters of a layer, or of the variables that an operation is called on."""
+    import keras
+
+    if isinstance(layer, keras.Layer):
+        return int(layer.count_params())
+    found = {id(x): x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.Variable)}
+    return sum(prod(variable.shape) for variable in found.values())
 
 
 def _notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
@@ -268,8 +362,8 @@ def functional(model: Any, where: str) -> Any:
     if not is_plain(model):
         raise ModelError(
             f"{where.capitalize()} ('{model.name}', class {type(model).__name__}) defines its own "
-            "call(), which Keras cannot describe as a graph of layers. Write it as a functional "
-            "model: keras.Model(inputs, outputs)."
+            "call(), which Keras cannot describe as a graph of layers. Pass trace=True (--trace), "
+            "which opens it, or write it as a functional model: keras.Model(inputs, outputs)."
         )
     function = model._functional if isinstance(model, keras.Sequential) else model
     if function is None:

@@ -16,10 +16,18 @@ MINIMAL = "minimal"
 def input_shapes(function: Any, input_shape: InputShape | None) -> list[Shape]:
     """Return one full shape per input, from the model and the user's input_shape."""
     names = [t._keras_history.operation.name for t in function.inputs]
-    declared = [shape_of(t) for t in function.inputs]
-    given = _given_shapes(names, declared, input_shape)
+    return full_shapes(names, [shape_of(t) for t in function.inputs], input_shape)
+
+
+def full_shapes(
+    names: Sequence[str],
+    declared: Sequence[tuple[Any, ...]] | None,
+    input_shape: InputShape | None,
+) -> list[Shape]:
+    """Return one full shape per input name, from the user's input_shape and what is declared."""
+    given = _given_shapes(names, declared or [()] * len(names), input_shape)
     shapes = []
-    for name, shape, fixed in zip(names, given, declared, strict=True):
+    for name, shape, fixed in zip(names, given, declared or given, strict=True):
         if len(shape) != len(fixed):
             raise ShapeError(
                 f"Input '{name}' has {len(fixed)} dimensions without the batch axis {fixed}; "

@@ -39,9 +39,12 @@ class LayerCall:
     input_shapes, output_shapes : tuple of tuple of int
         Without the batch axis.
     n_parameters : int
-        Of the layer; a shared layer's count again at each call.
+        Of the layer, or of the variables that an operation is called on; a shared layer's count
+        again at each call.
     masks : tuple of str
         Names of the calls whose masks it uses.
+    untraced : str, optional
+        Why its own ``call`` could not be traced, where that was tried.
     """
 
     name: str
@@ -54,6 +57,7 @@ class LayerCall:
     output_shapes: tuple[Shape, ...]
     n_parameters: int
     masks: tuple[str, ...] = ()
+    untraced: str | None = None
 
 
 def substitute(structure: Any, tensors: Mapping[TensorRef, Any]) -> Any:

@@ -58,37 +58,63 @@ def converts(*class_names: str) -> Callable[[C], C]:
     return register
 
 
-def find_converter(layer: Any, name: str, *, probe: bool = False) -> Converter:
+def find_converter(
+    layer: Any, name: str, *, probe: bool = False, untraced: str | None = None
+) -> Converter:
     """Return the converter of a layer; ``name`` is its call's, for the error.
 
-    With ``probe``, what has no converter is probed.
+    With ``probe``, what has no converter is probed. ``untraced`` is why the layer's ``call`` could
+    not be traced, where that was tried.
     """
-    import keras
-
-    from gpugraph.layers.refused import REFUSED  # registers Keras's own layers, as their package
+    from gpugraph.layers.refused import REFUSED
     from gpugraph.layers.refused_operations import REFUSED_OPERATIONS
 
-    cls = type(layer)
-    key = cls.__name__ if isinstance(layer, keras.Layer) else f"ops.{cls.__name__}"
-    converter = _CONVERTERS.get(key)
-    # A user's own class may bear the name of one of Keras's: its call() is another.
-    is_keras = cls.__module__.startswith("keras.")
-    if converter is None or (_is_own(converter) and not is_keras):
-        if probe:
-            from gpugraph.layers.probed import probed
+    if has_converter(layer):
+        return _CONVERTERS[_key(layer)]
+    if probe:
+        from gpugraph.layers.probed import probed
 
-            return probed
-        why = f"no converter is registered for {cls.__module__}.{cls.__name__}"
-        reasons = REFUSED | REFUSED_OPERATIONS
-        if is_keras and key in reasons:
-            why += f", since {reasons[key]}"
-        first = "" if converter is None else "Give your class a name that Keras does not use. "
-        raise UnsupportedLayerError(
-            f"Cannot convert layer '{name}' ({cls.__name__}): {why}. {first}Register one with "
-            f'@gpugraph.converts("{key if converter is None else "NewName"}"), or cut the model '
-            "before this layer. Where it is affine, pass probe=True (--probe)."
-        )
-    return converter
+        return probed
+    cls, key = type(layer), _key(layer)
+    why = f"no converter is registered for {cls.__module__}.{cls.__name__}"
+    reasons = REFUSED | REFUSED_OPERATIONS
+    way_out = "Where it is affine, pass probe=True (--probe)."
+    if untraced is not None:
+        why += f", and its call() cannot be traced: {untraced}"
+        way_out = f"Write its call() with keras.ops alone. {way_out}"
+    elif key == "Lambda" or not _is_of_keras(cls):
+        way_out = f"With trace=True (--trace) its call() is opened. {way_out}"
+    if _is_of_keras(cls) and key in reasons:
+        why += f", since {reasons[key]}"
+    is_taken = key in _CONVERTERS
+    first = "Give your class a name that Keras does not use. " if is_taken else ""
+    raise UnsupportedLayerError(
+        f"Cannot convert layer '{name}' ({cls.__name__}): {why}. {first}Register one with "
+        f'@gpugraph.converts("{"NewName" if is_taken else key}"), or cut the model before this '
+        f"layer. {way_out}"
+    )
+
+
+def has_converter(layer: Any) -> bool:
+    """Whether there is a converter for a layer or operation, but for probing."""
+    import gpugraph.layers  # noqa: F401  (registers Keras's own layers)
+
+    converter = _CONVERTERS.get(_key(layer))
+    # A user's own class may bear the name of one of Keras's: its call() is another.
+    return converter is not None and not (_is_own(converter) and not _is_of_keras(type(layer)))
+
+
+def _key(layer: Any) -> str:
+    """Return the name by which a layer's or operation's converter is registered."""
+    import keras
+
+    name = type(layer).__name__
+    return name if isinstance(layer, keras.Layer) else f"ops.{name}"
+
+
+def _is_of_keras(cls: type) -> bool:
+    """Whether a class is one of Keras's, or one that tracing puts among them."""
+    return cls.__module__.startswith(("keras.", "gpugraph."))
 
 
 def _is_own(converter: Converter) -> bool:

@@ -12,14 +12,18 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from gpugraph.errors import SelectionError
-from gpugraph.expansion import Expansion, functional
+import numpy as np
+
+from gpugraph.errors import ModelError, SelectionError
+from gpugraph.expansion import Expansion, functional, is_plain
 from gpugraph.input_shape import InputShape, shape_of
 from gpugraph.layer_call import LayerCall, TensorRef, shapes_text, substitute
 
 if TYPE_CHECKING:
     import networkx as nx
-    import numpy as np
+
+# Layers that read tokens, which are whole numbers.
+TOKEN_READERS = ("Embedding", "ReversibleEmbedding")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,11 @@ class Topology:
         Of the model; shared layers count once.
     model : keras.Model
         Whose topology this is: the one given, or its fully convolutional form at another size.
+    arguments : dict, optional
+        What a model that defines its own ``call`` is called on: tensors by parameter, as
+        `TensorRef`. None for other models.
+    traced : bool
+        Whether layers without a converter were opened by tracing their ``call``.
     """
 
     name: str
@@ -48,6 +57,8 @@ class Topology:
     outputs: tuple[TensorRef, ...]
     n_parameters: int
     model: Any
+    arguments: dict[str, Any] | None = None
+    traced: bool = False
 
     def __iter__(self) -> Iterator[LayerCall]:
         return iter(self.calls)
@@ -112,12 +123,23 @@ class Topology:
         inputs : sequence of arrays of shape ``(batch, *input shape)``
             One per input layer, in the model's order.
         """
+        if not self.traced:
+            return self._run(inputs)
+        # A call is traced for one sample.
+        samples = [self._run(x) for x in zip(*map(_samples, inputs), strict=True)]
+        return {
+            call.name: [
+                np.concatenate([outputs[call.name][i] for outputs in samples])
+                for i in range(len(call.output_shapes))
+            ]
+            for call in self.calls
+        }
+
+    def _run(self, inputs: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
+        """Call every layer on one batch."""
         import keras
 
-        tensors = {
-            TensorRef(name, 0): keras.ops.convert_to_tensor(x, dtype=self[name].layer.dtype)
-            for name, x in zip(self.inputs, inputs, strict=True)
-        }
+        tensors = self._input_tensors(inputs)
         for call in self.calls:
             if call.name not in self.inputs:
                 args, kwargs = substitute((call.args, dict(call.kwargs)), tensors)
@@ -143,6 +165,8 @@ class Topology:
         """
         import keras
 
+        if self.arguments is not None:
+            return self._called(inputs)
         function = functional(self.model, "the model")
         for tensor, x in zip(function.inputs, inputs, strict=True):
             if any(n not in (None, m) for n, m in zip(shape_of(tensor), x.shape[1:], strict=True)):
@@ -151,8 +175,25 @@ class Topology:
         outputs = function(keras.tree.pack_sequence_as(function.input, tensors), training=False)
         return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
 
+    def _called(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Call a model that defines its own ``call``."""
+        import keras
 
-def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
+        arguments = substitute(self.arguments, self._input_tensors(inputs))
+        outputs = self.model(**arguments)
+        return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
+
+    def _input_tensors(self, inputs: Sequence[np.ndarray]) -> dict[TensorRef, Any]:
+        """Return arrays as Keras's tensors, as the input layers would."""
+        import keras
+
+        return {
+            TensorRef(name, 0): keras.ops.convert_to_tensor(x, dtype=self[name].layer.dtype)
+            for name, x in zip(self.inputs, inputs, strict=True)
+        }
+
+
+def topology(model: Any, input_shape: InputShape | None = None, *, trace: bool = False) -> Topology:
     """List a model's layer calls in a topological, deterministic order.
 
     Parameters
@@ -162,6 +203,9 @@ def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
         ``keras.applications:NAME``.
     input_shape : tuple of int, list or mapping of input name to tuples, or "minimal", optional
         As for `gpugraph.from_keras`.
+    trace : bool
+        Whether to open layers without a converter, and models that define their own ``call``, as
+        for `gpugraph.from_keras`.
 
     Raises
     ------
@@ -173,9 +217,12 @@ def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
     from gpugraph.models import load_model
     from gpugraph.resize import fitted
 
-    model, shapes = fitted(load_model(model, input_shape), input_shape)
+    model = load_model(model, input_shape)
+    if trace and not is_plain(model):
+        return _of_own_call(model, input_shape)
+    model, shapes = fitted(model, input_shape)
     function = functional(model, "the model")
-    expansion = Expansion()
+    expansion = Expansion(trace=trace)
     inputs = expansion.add_inputs(function, shapes)
     outputs = expansion.expand(function, inputs, prefix="")
     return Topology(
@@ -185,4 +232,57 @@ def topology(model: Any, input_shape: InputShape | None = None) -> Topology:
         outputs=tuple(outputs),
         n_parameters=model.count_params(),
         model=model,
+        traced=expansion.is_traced,
     )
+
+
+def _of_own_call(
+    model: Any, input_shape: InputShape | None, dtypes: dict[str, str] | None = None
+) -> Topology:
+    """List the layer calls of a model that defines its own ``call``."""
+    import keras
+
+    from gpugraph.model_inputs import model_inputs
+    from gpugraph.tracing import NoTraceError, own_names
+
+    expansion = Expansion(trace=True)
+    with own_names():
+        tensors = model_inputs(model, input_shape, dtypes)
+    inputs: list[TensorRef] = []
+
+    def add(tensor: Any) -> TensorRef:
+        ref = expansion.add_input(tensor._keras_history.operation, shape_of(tensor))
+        inputs.append(ref)
+        return ref
+
+    arguments = keras.tree.map_structure(add, tensors)
+    try:
+        outputs = expansion.open(model, (), arguments, inputs, prefix="")
+    except NoTraceError as error:
+        raise ModelError(
+            f"The call() of model '{model.name}' (class {type(model).__name__}) cannot be traced: "
+            f"{error}. Write it with layers and keras.ops alone, or as a functional model: "
+            "keras.Model(inputs, outputs)."
+        ) from error
+    calls = expansion.without_mask_calls(outputs)
+    found = Topology(
+        name=model.name,
+        calls=tuple(calls),
+        inputs=tuple(ref.call for ref in inputs),
+        outputs=tuple(outputs),
+        n_parameters=model.count_params(),
+        model=model,
+        arguments=arguments,
+        traced=expansion.is_traced,
+    )
+    tokens = {
+        ref.call for call in calls if call.layer_class in TOKEN_READERS for ref in call.inputs
+    }
+    if dtypes is None and tokens & set(found.inputs):
+        return _of_own_call(model, input_shape, dict.fromkeys(tokens & set(found.inputs), "int32"))
+    return found
+
+
+def _samples(x: np.ndarray) -> list[np.ndarray]:
+    """Split a batch into batches of one sample."""
+    return [x[i : i + 1] for i in range(len(x))]

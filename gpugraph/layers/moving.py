@@ -9,6 +9,7 @@ import numpy as np
 from gpugraph.conversion import Conversion
 from gpugraph.layers.index_map import Origin, origins, project_moved
 from gpugraph.layers.operation import arguments_of, has_tensor, tensors_of
+from gpugraph.layers.weights import array
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
@@ -76,6 +77,12 @@ def move(call: Conversion) -> list[Tensor]:
             zip(call.call.output_shapes, origins(call), strict=True)
         )
     ]
+
+
+@converts("ops.Constant")
+def constant(call: Conversion) -> Tensor:
+    """Values that depend on no input, as bias; no edges."""
+    return call.population(bias=array(call.layer.values)[0])
 
 
 @converts("ops.Array", "ops.Cast", "ops.ConvertToTensor", "ops.SaturateCast")

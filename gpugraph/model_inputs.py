@@ -1,0 +1,94 @@
+"""The inputs of a model that defines its own ``call``, which Keras has no input layers for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from gpugraph.errors import ModelError, ShapeError
+from gpugraph.input_shape import InputShape, full_shapes
+
+
+def model_inputs(
+    model: Any, input_shape: InputShape | None, dtypes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the tensors of new input layers, by parameter of ``call`` and nested as it takes them.
+
+    They are named after the parameter, or the key within it; those of a list are numbered.
+
+    Parameters
+    ----------
+    model : keras.Model
+    input_shape : optional
+        As for `gpugraph.from_keras`; a mapping may name parameters of ``call``. By default that
+        for which the model was built.
+    dtypes : mapping of str, optional
+        Of inputs, by their names; others have that of the model.
+
+    Raises
+    ------
+    ModelError
+        If the model is not built, so that it has no weights.
+    ShapeError
+        If a shape is unknown.
+    """
+    import keras
+
+    where = f"Model '{model.name}' (class {type(model).__name__})"
+    if not model.built:
+        raise ModelError(
+            f"{where} is not built, so it has no weights. Call it on data once, or call "
+            "model.build((None, ...))."
+        )
+    if isinstance(input_shape, str):
+        raise ShapeError(f"{where} defines its own call(): give its input_shape in numbers.")
+    parameters = list(inspect.signature(model.call).parameters)
+    built = None
+    if isinstance(input_shape, Mapping) and set(input_shape) <= set(parameters):
+        structure: Any = dict.fromkeys(input_shape, 0)
+    elif found := _built_shapes(model):
+        structure = {parameters[0]: keras.tree.map_shape_structure(lambda _: 0, found)}
+        built = []
+        keras.tree.map_shape_structure(lambda shape: built.append(tuple(shape[1:])), found)
+    elif input_shape is not None:
+        structure = {parameters[0]: _structure(input_shape)}
+    else:
+        raise ShapeError(
+            f"{where} does not tell for which shapes it was built. Give them without the batch "
+            "axis: input_shape=(height, width, channels), or --input-shape on the command."
+        )
+    names = [_name(path) for path, _ in keras.tree.flatten_with_path(structure)]
+    shapes = full_shapes(names, built, input_shape)
+    dtypes = dict.fromkeys(names, model.dtype) | dict(dtypes or {})
+    layers = [
+        keras.Input(shape, dtype=dtypes[name], name=name)
+        for name, shape in zip(names, shapes, strict=True)
+    ]
+    return dict(keras.tree.pack_sequence_as(structure, layers))
+
+
+def _built_shapes(model: Any) -> Any:
+    """Return the shapes, with the batch axis, of what the model was built on first; None: unknown.
+
+    Keras keeps those of the first parameter of ``call`` alone, but where ``build`` takes more.
+    """
+    config = model.get_build_config() or {}
+    shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
+    return next(iter(shapes.values()))
+
+
+def _structure(input_shape: Any) -> Any:
+    """Return a place per shape that is given, nested as they are."""
+    if isinstance(input_shape, Mapping):
+        return dict.fromkeys(input_shape, 0)
+    is_list = isinstance(input_shape, (list, tuple)) and any(
+        isinstance(shape, (list, tuple)) for shape in input_shape
+    )
+    return [0] * len(input_shape) if is_list else 0
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    """Name an input by where it stands."""
+    keys = [i for i, part in enumerate(path) if isinstance(part, str)]
+    return "_".join(map(str, path[keys[-1] :]))

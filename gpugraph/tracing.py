@@ -1,0 +1,253 @@
+"""What a layer's own ``call`` does, as layers and operations: Keras runs it on symbolic tensors."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras.src.backend import AutocastScope
+from keras.src.backend.common import global_state
+
+from gpugraph.registry import has_converter
+
+# Methods of operators, where the right operand is asked next.
+OPERATORS = ["__add__", "__sub__", "__mul__", "__matmul__", "__truediv__", "__floordiv__"]
+OPERATORS += ["__mod__", "__pow__", "__and__", "__or__", "__xor__"]
+OPERATORS += ["__lt__", "__le__", "__gt__", "__ge__"]
+# Keras's classes are one for all threads.
+_PATCHING = threading.Lock()
+
+
+class NoTraceError(Exception):
+    """A ``call`` that symbolic tensors cannot go through."""
+
+
+class Constant(keras.Operation):  # type: ignore[misc]
+    """Values of a layer's own, given for every sample of what it is called on."""
+
+    def __init__(self, values: Any) -> None:
+        super().__init__()
+        self.values = values
+
+    def compute_output_spec(self, x: Any) -> Any:
+        """Return the shape: one sample's, for a batch as large as that of x."""
+        return keras.KerasTensor((x.shape[0], *self.values.shape[1:]), dtype=self.values.dtype)
+
+    def call(self, x: Any) -> Any:
+        """Return the values as often as there are samples."""
+        return keras.ops.broadcast_to(self.values, (len(x), *self.values.shape[1:]))
+
+
+def is_traceable(operation: Any) -> bool:
+    """Whether what an operation computes can be told by its ``call`` alone.
+
+    It has no converter, and is none of Keras's layers but for Lambda.
+    """
+    cls = type(operation)
+    is_foreign = not cls.__module__.startswith("keras.") or cls.__name__ == "Lambda"
+    return is_foreign and not has_converter(operation)
+
+
+def symbol(spec: Any) -> Any:
+    """Return the tensor of an input layer, like this one but for one sample.
+
+    With one sample, not an open number of them, a ``call`` can ask for the size of the batch and
+    make tensors of it: ``ops.zeros((ops.shape(x)[0], 4))``.
+    """
+    return keras.Input(batch_shape=(1, *spec.shape[1:]), dtype=spec.dtype)
+
+
+@contextmanager
+def traced(
+    layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], inputs: Sequence[Any]
+) -> Iterator[Any]:
+    """Run a layer's ``call`` on symbolic tensors, and forget it afterwards.
+
+    Parameters
+    ----------
+    layer : keras.Layer or keras.Operation
+        Left as it is, and so are the layers that it calls.
+    args, kwargs
+        What its ``call`` is given: among others these tensors.
+    inputs : sequence of KerasTensor
+        Made by `symbol`, within `own_names`.
+
+    Yields
+    ------
+    keras.Function
+        From the inputs to the outputs, flat. Its nodes hang on the layers until the end.
+
+    Raises
+    ------
+    NoTraceError
+        If ``call`` fails or does what a graph cannot say, in a line.
+    """
+    try:
+        yield _function(layer, args, kwargs, list(inputs))
+    finally:
+        _forget(_nodes_behind(inputs))
+
+
+@contextmanager
+def own_names() -> Iterator[None]:
+    """Let Keras number names from the start, and go on afterwards as if nothing had been named."""
+    counters = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", counters)
+
+
+def _function(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], inputs: list[Any]) -> Any:
+    """Return what ``call`` does to the inputs."""
+    if getattr(layer, "quantization_mode", None) is not None:
+        raise NoTraceError("it is quantised")
+    if isinstance(layer, keras.Layer) and not type(layer).__call__.__module__.startswith("keras."):
+        raise NoTraceError("its class has a __call__() of its own")
+    with _unchanged(layer), _symbolic_operands(), keras.StatelessScope() as scope:
+        try:
+            outputs = _called(layer, args, kwargs)
+        except Exception as error:  # whatever the layer's author lets it raise
+            raise NoTraceError(_reason(error)) from error
+    if scope.state_mapping:
+        raise NoTraceError("it changes variables when it is called")
+    function = keras.Function(inputs, [_tensor(y, inputs[0]) for y in keras.tree.flatten(outputs)])
+    for operation in function.operations:
+        _keep_batch_open(operation)
+    return function
+
+
+def _called(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return what ``call`` gives, with what Keras does around it in a call at inference."""
+    options = dict(kwargs)
+    if "training" in inspect.signature(layer.call).parameters:
+        options["training"] = False
+    if not isinstance(layer, keras.Layer):
+        return layer.call(*args, **options)
+    if layer._convert_input_args:
+        args, options = keras.tree.map_structure(
+            lambda x: layer.dtype_policy.convert_input(x, layer.autocast, layer.input_dtype),
+            (tuple(args), options),
+        )
+    with AutocastScope(layer.compute_dtype if layer.autocast else None):
+        return layer.call(*args, **options)
+
+
+def _tensor(output: Any, source: Any) -> Any:
+    """Return an output as a symbolic tensor; what depends on no input stays as it is."""
+    if isinstance(output, keras.KerasTensor):
+        return output
+    shape = getattr(output, "shape", None)
+    if shape is None:
+        raise NoTraceError(f"among its outputs is {type(output).__name__}, which is no tensor")
+    if tuple(shape[:1]) != (1,):
+        raise NoTraceError(
+            f"it gives a constant of shape {tuple(shape)}, which has no axis for the batch"
+        )
+    return Constant(keras.ops.convert_to_tensor(output))(source)
+
+
+def _keep_batch_open(operation: Any) -> None:
+    """Let ``ops.reshape(x, (ops.shape(x)[0], ...))`` take any number of samples."""
+    if type(operation).__name__ == "Reshape" and not isinstance(operation, keras.Layer):
+        batch, *shape = operation.output.shape
+        if batch == 1:
+            operation.newshape = (-1, *shape)
+
+
+@contextmanager
+def _symbolic_operands() -> Iterator[None]:
+    """Let variables and arrays meet symbolic tensors on their right: ``self.gamma * x``.
+
+    Python asks the left operand first. Keras's variables, and numpy, fail at turning the right one
+    into an array, where they could leave it to that one, as they do in ``x * self.gamma``. Here
+    they do. Meanwhile this thread can make no variable: a layer would keep it.
+    """
+    thread = threading.get_ident()
+    make = keras.Variable.__init__
+
+    def init(variable: Any, *args: Any, **kwargs: Any) -> None:
+        if threading.get_ident() == thread:
+            raise NoTraceError("it makes variables; call the model on data once before")
+        make(variable, *args, **kwargs)
+
+    methods = {name: _deferring(getattr(keras.Variable, name)) for name in OPERATORS}
+    with (
+        _PATCHING,
+        _patched(keras.Variable, methods | {"__init__": init}),
+        _patched(keras.KerasTensor, {"__array_ufunc__": None}),
+    ):
+        yield
+
+
+def _deferring(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return an operator's method that leaves symbolic tensors to their own."""
+
+    def deferring(variable: Any, other: Any) -> Any:
+        return NotImplemented if isinstance(other, keras.KerasTensor) else method(variable, other)
+
+    return deferring
+
+
+@contextmanager
+def _patched(cls: type, attributes: Mapping[str, Any]) -> Iterator[None]:
+    """Give a class, for a while, attributes in place of those that it inherits."""
+    for name, value in attributes.items():
+        setattr(cls, name, value)
+    try:
+        yield
+    finally:
+        for name in attributes:
+            delattr(cls, name)
+
+
+@contextmanager
+def _unchanged(layer: Any) -> Iterator[None]:
+    """Give a layer, and those that it holds, the attributes back that they have now."""
+    layers = layer._flatten_layers() if isinstance(layer, keras.Layer) else [layer]
+    # What has no weights may be built on its first call, and stays so.
+    saved = [(vars(x), dict(vars(x))) for x in layers if getattr(x, "built", True)]
+    try:
+        yield
+    finally:
+        for now, before in saved:
+            for name in now.keys() - before.keys():
+                del now[name]
+            now.update(before)
+
+
+def _nodes_behind(inputs: Sequence[Any]) -> list[Any]:
+    """Return the nodes of all calls that read these tensors, or what came of them."""
+    found: dict[int, Any] = {}
+    waiting = list(inputs)
+    while waiting:
+        tensor = waiting.pop()
+        for node in tensor._keras_history.operation._outbound_nodes:
+            reads = any(x is tensor for x in node.arguments.keras_tensors)
+            if reads and id(node) not in found:
+                found[id(node)] = node
+                waiting += node.outputs
+    return list(found.values())
+
+
+def _forget(nodes: Sequence[Any]) -> None:
+    """Take nodes off the layers and operations that they hang on."""
+    for node in nodes:
+        node.operation._inbound_nodes.remove(node)
+        for operation in {x._keras_history.operation for x in node.arguments.keras_tensors}:
+            operation._outbound_nodes[:] = [n for n in operation._outbound_nodes if n is not node]
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error's message, without what Keras wraps around it."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    said = text.rpartition("Error encountered:")[2].strip().splitlines()
+    said = [x.strip(" .") for x in said if x.strip() and not x.startswith("Exception encounter")]
+    return said[0] if said else type(error).__name__
