@@ -33,6 +33,8 @@ class GraphHistory(keras.callbacks.Callback):  # type: ignore[misc]
         Whether to measure before the first epoch too; see ``initial``.
     input_shape : optional
         As for `gpugraph.from_keras`.
+    trace : bool
+        As for `gpugraph.from_keras`.
     allow_nonfinite : bool
         Whether to go on where weights have become NaN or infinite.
 
@@ -76,6 +78,7 @@ class GraphHistory(keras.callbacks.Callback):  # type: ignore[misc]
         *,
         before_training: bool = False,
         input_shape: InputShape | None = None,
+        trace: bool = False,
         allow_nonfinite: bool = False,
     ) -> None:
         super().__init__()
@@ -87,6 +90,7 @@ class GraphHistory(keras.callbacks.Callback):  # type: ignore[misc]
         self.measures = dict(measures)
         self.before_training = before_training
         self.input_shape = input_shape
+        self.trace = trace
         self.allow_nonfinite = allow_nonfinite
         self.initial: dict[str, float] = {}
 
@@ -104,7 +108,12 @@ class GraphHistory(keras.callbacks.Callback):  # type: ignore[misc]
         _add(found, {} if logs is None else logs)
 
     def _graph(self) -> NeuronGraph:
-        return from_keras(self.model, self.input_shape, allow_nonfinite=self.allow_nonfinite)
+        return from_keras(
+            self.model,
+            self.input_shape,
+            trace=self.trace,
+            allow_nonfinite=self.allow_nonfinite,
+        )
 
     def _measured(self, graph: NeuronGraph, when: str) -> dict[str, float]:
         """Return every measure's numbers by the names under which they are recorded."""

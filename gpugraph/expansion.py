@@ -130,7 +130,7 @@ class Expansion:
         if used:
             return self._call(node, name, args, kwargs, refs, "its inputs carry a mask")
         try:
-            outputs = self.open(layer, args, kwargs, refs, prefix=f"{name}/")
+            outputs = self.open(layer, args, kwargs, refs, f"{name}/", len(node.outputs))
         except NoTraceError as error:
             return self._call(node, name, args, kwargs, refs, str(error))
         carried = {ref: mask for ref, mask in zip(outputs, masks, strict=True) if mask is not None}
@@ -138,7 +138,13 @@ class Expansion:
         return outputs
 
     def open(
-        self, layer: Any, args: Any, kwargs: Any, refs: Sequence[TensorRef], prefix: str
+        self,
+        layer: Any,
+        args: Any,
+        kwargs: Any,
+        refs: Sequence[TensorRef],
+        prefix: str,
+        n_outputs: int | None = None,
     ) -> list[TensorRef]:
         """Add the calls that a layer makes within its own; return where its outputs are.
 
@@ -151,6 +157,8 @@ class Expansion:
             The tensors among them.
         prefix : str
             Of the names of the calls.
+        n_outputs : int, optional
+            How many tensors Keras has noted as its outputs.
 
         Raises
         ------
@@ -164,9 +172,11 @@ class Expansion:
         self._opening.append(layer)
         try:
             with own_names():
-                inputs = {ref: symbol(self._specs[ref]) for ref in refs}
+                specs = {ref: self._specs[ref] for ref in refs}
+                inputs = {r: symbol((1, *shape_of(x)), x.dtype) for r, x in specs.items()}
                 args, kwargs = substitute((args, dict(kwargs)), inputs)
-                with traced(layer, args, kwargs, list(inputs.values())) as function:
+                symbols = list(inputs.values())
+                with traced(layer, args, kwargs, symbols, n_outputs) as function:
                     self.is_traced = True
                     return self.expand(function, list(inputs), prefix)
         finally:
@@ -259,7 +269,7 @@ class Expansion:
         import keras
 
         noted = [shape_of(t) for t in node.arguments.keras_tensors]
-        is_traced = _notes_wrong_shapes(node.operation, kwargs)
+        is_traced = notes_wrong_shapes(node.operation, kwargs)
         if noted == [shape_of(self._specs[ref]) for ref in refs] and not is_traced:
             specs = node.outputs
         else:
@@ -307,7 +317,7 @@ def _n_parameters(layer: Any, args: Any, kwargs: Any) -> int:
     return sum(prod(variable.shape) for variable in found.values())
 
 
-def _notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
+def notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
     """Whether only what a call gives has the right shape, not what Keras notes of it.
 
     EinsumDense notes None where its output_shape says so, and what an ellipsis stands for in

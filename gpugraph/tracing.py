@@ -13,7 +13,9 @@ from typing import Any
 import keras
 from keras.src.backend import AutocastScope
 from keras.src.backend.common import global_state
+from keras.src.ops.node import Node
 
+from gpugraph.expansion import is_plain, notes_wrong_shapes
 from gpugraph.registry import has_converter
 
 # Methods of operators, where the right operand is asked next.
@@ -47,25 +49,29 @@ class Constant(keras.Operation):  # type: ignore[misc]
 def is_traceable(operation: Any) -> bool:
     """Whether what an operation computes can be told by its ``call`` alone.
 
-    It has no converter, and is none of Keras's layers but for Lambda.
+    It has no converter, is no model of layers, and none of Keras's layers but for Lambda.
     """
     cls = type(operation)
     is_foreign = not cls.__module__.startswith("keras.") or cls.__name__ == "Lambda"
-    return is_foreign and not has_converter(operation)
+    return is_foreign and not has_converter(operation) and not is_plain(operation)
 
 
-def symbol(spec: Any) -> Any:
-    """Return the tensor of an input layer, like this one but for one sample.
+def symbol(shape: Sequence[int], dtype: str) -> Any:
+    """Return the tensor of an input layer; its shape has the batch axis.
 
-    With one sample, not an open number of them, a ``call`` can ask for the size of the batch and
-    make tensors of it: ``ops.zeros((ops.shape(x)[0], 4))``.
+    Calls are traced for one sample. So, unlike with an open number of them, they can ask for the
+    size of the batch and make tensors of it: ``ops.zeros((ops.shape(x)[0], 4))``.
     """
-    return keras.Input(batch_shape=(1, *spec.shape[1:]), dtype=spec.dtype)
+    return keras.Input(batch_shape=shape, dtype=dtype)
 
 
 @contextmanager
 def traced(
-    layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], inputs: Sequence[Any]
+    layer: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    inputs: Sequence[Any],
+    n_outputs: int | None = None,
 ) -> Iterator[Any]:
     """Run a layer's ``call`` on symbolic tensors, and forget it afterwards.
 
@@ -77,6 +83,8 @@ def traced(
         What its ``call`` is given: among others these tensors.
     inputs : sequence of KerasTensor
         Made by `symbol`, within `own_names`.
+    n_outputs : int, optional
+        How many tensors Keras has noted as its outputs.
 
     Yields
     ------
@@ -89,7 +97,7 @@ def traced(
         If ``call`` fails or does what a graph cannot say, in a line.
     """
     try:
-        yield _function(layer, args, kwargs, list(inputs))
+        yield _function(layer, args, kwargs, list(inputs), n_outputs)
     finally:
         _forget(_nodes_behind(inputs))
 
@@ -105,20 +113,32 @@ def own_names() -> Iterator[None]:
         global_state.set_global_attribute("object_name_uids", counters)
 
 
-def _function(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], inputs: list[Any]) -> Any:
+def _function(
+    layer: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    inputs: list[Any],
+    n_outputs: int | None,
+) -> Any:
     """Return what ``call`` does to the inputs."""
     if getattr(layer, "quantization_mode", None) is not None:
         raise NoTraceError("it is quantised")
     if isinstance(layer, keras.Layer) and not type(layer).__call__.__module__.startswith("keras."):
         raise NoTraceError("its class has a __call__() of its own")
-    with _unchanged(layer), _symbolic_operands(), keras.StatelessScope() as scope:
+    with _unchanged(layer), _symbolic_calls(), keras.StatelessScope() as scope:
         try:
             outputs = _called(layer, args, kwargs)
         except Exception as error:  # whatever the layer's author lets it raise
             raise NoTraceError(_reason(error)) from error
     if scope.state_mapping:
         raise NoTraceError("it changes variables when it is called")
-    function = keras.Function(inputs, [_tensor(y, inputs[0]) for y in keras.tree.flatten(outputs)])
+    given = keras.tree.flatten(outputs)
+    tensors = [y for y in given if _is_symbolic(y)]
+    if len(tensors) != n_outputs:
+        tensors = [_tensor(y, inputs[0]) for y in given]
+    if n_outputs not in (None, len(tensors)):
+        raise NoTraceError(f"it gives {len(tensors)} tensors instead of {n_outputs}")
+    function = keras.Function(inputs, tensors)
     for operation in function.operations:
         _keep_batch_open(operation)
     return function
@@ -126,7 +146,7 @@ def _function(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any], inputs
 
 def _called(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Return what ``call`` gives, with what Keras does around it in a call at inference."""
-    options = dict(kwargs)
+    options = {key: value for key, value in kwargs.items() if key != "training"}
     if "training" in inspect.signature(layer.call).parameters:
         options["training"] = False
     if not isinstance(layer, keras.Layer):
@@ -142,7 +162,7 @@ def _called(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
 
 def _tensor(output: Any, source: Any) -> Any:
     """Return an output as a symbolic tensor; what depends on no input stays as it is."""
-    if isinstance(output, keras.KerasTensor):
+    if _is_symbolic(output):
         return output
     shape = getattr(output, "shape", None)
     if shape is None:
@@ -163,42 +183,101 @@ def _keep_batch_open(operation: Any) -> None:
 
 
 @contextmanager
-def _symbolic_operands() -> Iterator[None]:
-    """Let variables and arrays meet symbolic tensors on their right: ``self.gamma * x``.
+def _symbolic_calls() -> Iterator[None]:
+    """Let Keras work with symbolic tensors where, by itself, it needs real ones.
 
-    Python asks the left operand first. Keras's variables, and numpy, fail at turning the right one
-    into an array, where they could leave it to that one, as they do in ``x * self.gamma``. Here
-    they do. Meanwhile this thread can make no variable: a layer would keep it.
+    Variables and arrays are multiplied by them: ``self.gamma * x``. Python asks the left operand
+    first, and Keras's variables, and numpy, fail at turning the right one into an array, where
+    they could leave it to that one, as they do in ``x * self.gamma``.
+
+    Layers within the layer are called as it is, instead of being asked for their output's shape.
+
+    No variable can be made in this thread: a layer would keep it.
     """
     thread = threading.get_ident()
-    make = keras.Variable.__init__
+    make, call = keras.Variable.__init__, keras.Layer.__call__
 
     def init(variable: Any, *args: Any, **kwargs: Any) -> None:
         if threading.get_ident() == thread:
             raise NoTraceError("it makes variables; call the model on data once before")
         make(variable, *args, **kwargs)
 
+    def symbolic_call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        symbols = [x for x in keras.tree.flatten((args, kwargs)) if _is_symbolic(x)]
+        if not symbols or threading.get_ident() != thread:
+            return call(layer, *args, **kwargs)
+        if is_traceable(layer):
+            return _noted_call(layer, args, kwargs, symbols)
+        args, kwargs = _without_constants((args, kwargs), symbols[0])
+        if notes_wrong_shapes(layer, kwargs):
+            outputs = keras.Operation.compute_output_spec(layer, *args, **kwargs)
+            Node(layer, args, kwargs, outputs)
+            return outputs
+        return call(layer, *args, **kwargs)
+
     methods = {name: _deferring(getattr(keras.Variable, name)) for name in OPERATORS}
     with (
         _PATCHING,
         _patched(keras.Variable, methods | {"__init__": init}),
         _patched(keras.KerasTensor, {"__array_ufunc__": None}),
+        _patched(keras.Layer, {"__call__": symbolic_call}),
     ):
         yield
+
+
+def _noted_call(layer: Any, args: Any, kwargs: Any, symbols: Sequence[Any]) -> Any:
+    """Call a layer within another, and note the call as Keras does, to be opened later.
+
+    Unlike Keras, which notes tensors alone, it may give constants and None beside them.
+    """
+    if not (layer.built or getattr(layer.build, "_is_default", False)):
+        raise NoTraceError(f"its layer '{layer.name}' is not built; call the model on data once")
+    with own_names():
+        twins = {id(x): symbol(x.shape, x.dtype) for x in symbols}
+        try:
+            outputs = _called(
+                layer, *keras.tree.map_structure(lambda x: twins.get(id(x), x), (args, kwargs))
+            )
+        finally:
+            _forget(_nodes_behind(list(twins.values())))
+    outputs = keras.tree.map_structure(
+        lambda y: keras.KerasTensor(y.shape, y.dtype) if _is_symbolic(y) else y, outputs
+    )
+    if tensors := [y for y in keras.tree.flatten(outputs) if _is_symbolic(y)]:
+        Node(layer, args, kwargs, tensors)
+    return outputs
+
+
+def _without_constants(arguments: Any, source: Any) -> Any:
+    """Return what one of Keras's layers is called on, with constants, but for masks, as nodes."""
+    args, kwargs = arguments
+
+    def tensor(value: Any) -> Any:
+        return _tensor(value, source) if len(getattr(value, "shape", ())) else value
+
+    return keras.tree.map_structure(tensor, args), {
+        key: value if "mask" in key else keras.tree.map_structure(tensor, value)
+        for key, value in kwargs.items()
+    }
+
+
+def _is_symbolic(value: Any) -> bool:
+    return isinstance(value, keras.KerasTensor)
 
 
 def _deferring(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return an operator's method that leaves symbolic tensors to their own."""
 
     def deferring(variable: Any, other: Any) -> Any:
-        return NotImplemented if isinstance(other, keras.KerasTensor) else method(variable, other)
+        return NotImplemented if _is_symbolic(other) else method(variable, other)
 
     return deferring
 
 
 @contextmanager
 def _patched(cls: type, attributes: Mapping[str, Any]) -> Iterator[None]:
-    """Give a class, for a while, attributes in place of those that it inherits."""
+    """Give a class other attributes for a while."""
+    own = {name: value for name, value in vars(cls).items() if name in attributes}
     for name, value in attributes.items():
         setattr(cls, name, value)
     try:
@@ -206,6 +285,8 @@ def _patched(cls: type, attributes: Mapping[str, Any]) -> Iterator[None]:
     finally:
         for name in attributes:
             delattr(cls, name)
+        for name, value in own.items():
+            setattr(cls, name, value)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from gpugraph.cli.options import (
     NormOfBy,
     Overwrite,
     Probe,
+    Trace,
     Weights,
 )
 from gpugraph.cli.output import ending_of, size_of
@@ -79,6 +80,7 @@ def convert(
     overwrite: Overwrite = False,
     couplings: Couplings = False,
     probe: Probe = False,
+    trace: Trace = False,
     by: By = None,
     norm: NormOfBy = None,
     allow_nonfinite: AllowNonfinite = False,
@@ -98,7 +100,7 @@ def convert(
     for path in outputs:  # before a model is loaded for nothing
         check_output(path, overwrite)
 
-    graph = graph_of(model, input_shape, weights, couplings, probe, allow_nonfinite)
+    graph = graph_of(model, input_shape, weights, couplings, probe, trace, allow_nonfinite)
     graph = merged(graph, by, norm)
     with terminal.status("Choosing edges"):
         graph = _part(graph, populations, threshold, top)

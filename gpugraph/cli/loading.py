@@ -21,6 +21,7 @@ def graph_of(
     weights: str | None,
     couplings: bool,
     probe: bool,
+    trace: bool,
     allow_nonfinite: bool,
     seed: int | None = None,
 ) -> NeuronGraph:
@@ -33,7 +34,12 @@ def graph_of(
 
     with terminal.status("Converting"):
         return from_keras(
-            loaded, shape, couplings=couplings, probe=probe, allow_nonfinite=allow_nonfinite
+            loaded,
+            shape,
+            couplings=couplings,
+            probe=probe,
+            trace=trace,
+            allow_nonfinite=allow_nonfinite,
         )
 
 

@@ -83,6 +83,14 @@ Probe = Annotated[
         "--probe", help="Find the edges of affine layers that have no converter by probing them."
     ),
 ]
+Trace = Annotated[
+    bool,
+    typer.Option(
+        "--trace",
+        help="Open layers that have no converter, and models that define their own call, by "
+        "running it on symbolic tensors.",
+    ),
+]
 By = Annotated[
     Granularity | None,
     typer.Option(help="Merge the neurons of each channel, or of each layer, into one node."),

@@ -21,6 +21,7 @@ from gpugraph.cli.options import (
     NormOfBy,
     Overwrite,
     Probe,
+    Trace,
     Weights,
 )
 from gpugraph.cli.output import TABLE_ENDINGS, check_table, written
@@ -83,6 +84,7 @@ def rank(
     weights: Weights = None,
     couplings: Couplings = False,
     probe: Probe = False,
+    trace: Trace = False,
     by: By = None,
     norm: NormOfBy = None,
     allow_nonfinite: AllowNonfinite = False,
@@ -98,7 +100,9 @@ def rank(
     from gpugraph.measures import NUMERIC
     from gpugraph.measures import rank as rank_nodes
 
-    graph = graph_of(model, input_shape, weights, couplings, probe, allow_nonfinite, seed=seed)
+    graph = graph_of(
+        model, input_shape, weights, couplings, probe, trace, allow_nonfinite, seed=seed
+    )
     graph = merged(graph, by, norm)
     for name in population or []:
         graph.population(name)

@@ -17,6 +17,7 @@ from gpugraph.cli.options import (
     Model,
     Overwrite,
     Probe,
+    Trace,
     Weights,
 )
 from gpugraph.cli.output import TABLE_ENDINGS, check_table
@@ -45,6 +46,7 @@ def stats(
     seed: Annotated[int, typer.Option(min=0, help="Of random weights.")] = 0,
     couplings: Couplings = False,
     probe: Probe = False,
+    trace: Trace = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +55,9 @@ def stats(
 
     from gpugraph import terminal
 
-    graph = graph_of(model, input_shape, weights, couplings, probe, allow_nonfinite, seed=seed)
+    graph = graph_of(
+        model, input_shape, weights, couplings, probe, trace, allow_nonfinite, seed=seed
+    )
 
     from gpugraph.algorithms.layer_statistics import HEADER, NUMERIC, layer_statistics
 

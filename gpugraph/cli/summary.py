@@ -13,6 +13,7 @@ from gpugraph.cli.options import (
     Model,
     NormOfBy,
     Probe,
+    Trace,
     Weights,
 )
 from gpugraph.text_table import printable
@@ -25,6 +26,7 @@ def summary(
     weights: Weights = None,
     couplings: Couplings = False,
     probe: Probe = False,
+    trace: Trace = False,
     by: By = None,
     norm: NormOfBy = None,
     allow_nonfinite: AllowNonfinite = False,
@@ -36,7 +38,7 @@ def summary(
     from gpugraph import terminal
     from gpugraph.summary import HEADER, NUMERIC
 
-    graph = graph_of(model, input_shape, weights, couplings, probe, allow_nonfinite)
+    graph = graph_of(model, input_shape, weights, couplings, probe, trace, allow_nonfinite)
     result = merged(graph, by, norm).summary()
     if as_json:
         terminal.show_json(result.to_dict())

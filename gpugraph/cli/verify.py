@@ -8,7 +8,16 @@ import typer
 
 from gpugraph.cli.app import EPILOG, FAILED, app
 from gpugraph.cli.loading import graph_of
-from gpugraph.cli.options import AllowNonfinite, Couplings, InputShapes, Json, Model, Probe, Weights
+from gpugraph.cli.options import (
+    AllowNonfinite,
+    Couplings,
+    InputShapes,
+    Json,
+    Model,
+    Probe,
+    Trace,
+    Weights,
+)
 
 WORST_SHOWN = 10
 
@@ -27,13 +36,16 @@ def verify(
     ] = None,
     couplings: Couplings = False,
     probe: Probe = False,
+    trace: Trace = False,
     allow_nonfinite: AllowNonfinite = False,
     as_json: Json = False,
 ) -> None:
     """Run the graph on noise and compare every population with Keras. Exits 1 if they differ."""
     from gpugraph import terminal
 
-    graph = graph_of(model, input_shape, weights, couplings, probe, allow_nonfinite, seed=seed)
+    graph = graph_of(
+        model, input_shape, weights, couplings, probe, trace, allow_nonfinite, seed=seed
+    )
     with terminal.status("Running graph and model"):
         result = graph.verify(seed=seed, tolerance=tolerance)
     if as_json:

@@ -85,15 +85,6 @@ def constant(call: Conversion) -> Tensor:
     return call.population(bias=array(call.layer.values)[0])
 
 
-@converts("ops.Array", "ops.Cast", "ops.ConvertToTensor", "ops.SaturateCast")
-def cast(call: Conversion) -> Tensor:
-    """No nodes: the same ones, in another floating-point format if need be."""
-    dtype = call.layer.dtype
-    if dtype is not None and "float" not in str(dtype):
-        raise call.unsupported(f"it cuts values to {dtype}, which nodes do not hold")
-    return call.source
-
-
 @converts("ops.Conj", "ops.Conjugate", "ops.Real")
 def real(call: Conversion) -> Tensor:
     """No nodes: the same ones, which hold real numbers."""
