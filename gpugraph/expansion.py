@@ -50,7 +50,8 @@ class Expansion:
 
         name = self._unique(layer.name)
         call = LayerCall(name, type(layer).__name__, layer, (), {}, (), (), (shape,), 0)
-        (ref,) = self._add(call, [keras.KerasTensor((None, *shape), dtype=layer.dtype)], [None])
+        spec = keras.KerasTensor((None, *shape), dtype=layer.dtype, name=name)
+        (ref,) = self._add(call, [spec], [None])
         return ref
 
     def expand(self, function: Any, inputs: Sequence[TensorRef], prefix: str) -> list[TensorRef]:
@@ -126,8 +127,9 @@ class Expansion:
         layer = node.operation
         if not is_traceable(layer) or kwargs.get("training"):
             return self._call(node, name, args, kwargs, refs)
+        implied = self._implied_masks(layer, args, kwargs)
         used, masks = self._follow_masks(layer, name, args, kwargs, len(node.outputs))
-        if used:
+        if implied or used:
             return self._call(node, name, args, kwargs, refs, "its inputs carry a mask")
         try:
             outputs = self.open(layer, args, kwargs, refs, f"{name}/", len(node.outputs))
@@ -296,7 +298,8 @@ class Expansion:
         self.calls.append(call)
         refs = [TensorRef(call.name, i) for i in range(len(specs))]
         for ref, spec in zip(refs, specs, strict=True):
-            self._specs[ref] = keras.KerasTensor((None, *shape_of(spec)), dtype=spec.dtype)
+            shape = (None, *shape_of(spec))
+            self._specs[ref] = keras.KerasTensor(shape, dtype=spec.dtype, name=ref.label)
         self._masks |= dict(zip(refs, masks, strict=True))
         return refs
 

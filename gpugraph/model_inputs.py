@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpugraph.errors import ModelError, ShapeError
-from gpugraph.input_shape import InputShape, full_shapes
+from gpugraph.input_shape import InputShape, full_shapes, shape_of
 
 
 def model_inputs(
@@ -44,13 +44,11 @@ def model_inputs(
     if isinstance(input_shape, str):
         raise ShapeError(f"{where} defines its own call(): give its input_shape in numbers.")
     parameters = list(inspect.signature(model.call).parameters)
-    built = None
+    built = _built_inputs(model)
     if isinstance(input_shape, Mapping) and set(input_shape) <= set(parameters):
-        structure: Any = dict.fromkeys(input_shape, 0)
-    elif found := _built_shapes(model):
-        structure = {parameters[0]: keras.tree.map_shape_structure(lambda _: 0, found)}
-        built = []
-        keras.tree.map_shape_structure(lambda shape: built.append(tuple(shape[1:])), found)
+        structure: Any = dict.fromkeys(input_shape)
+    elif built is not None:
+        structure = {parameters[0]: built}
     elif input_shape is not None:
         structure = {parameters[0]: _structure(input_shape)}
     else:
@@ -59,33 +57,42 @@ def model_inputs(
             "axis: input_shape=(height, width, channels), or --input-shape on the command."
         )
     names = [_name(path) for path, _ in keras.tree.flatten_with_path(structure)]
-    shapes = full_shapes(names, built, input_shape)
-    dtypes = dict.fromkeys(names, model.dtype) | dict(dtypes or {})
-    layers = [
-        keras.Input(shape, dtype=dtypes[name], name=name)
-        for name, shape in zip(names, shapes, strict=True)
-    ]
+    specs = keras.tree.flatten(structure)
+    declared = None if None in specs else [shape_of(spec) for spec in specs]
+    shapes = full_shapes(names, declared, input_shape)
+    layers = []
+    for name, spec, shape in zip(names, specs, shapes, strict=True):
+        dtype = model.dtype if spec is None else spec.dtype
+        layers.append(keras.Input(shape, dtype=(dtypes or {}).get(name, dtype), name=name))
     return dict(keras.tree.pack_sequence_as(structure, layers))
 
 
-def _built_shapes(model: Any) -> Any:
-    """Return the shapes, with the batch axis, of what the model was built on first; None: unknown.
+def _built_inputs(model: Any) -> Any:
+    """Return what the model was built on, nested; None where it does not tell.
 
-    Keras keeps those of the first parameter of ``call`` alone, but where ``build`` takes more.
+    Keras notes the first parameter of ``call`` alone, but where ``build`` takes more.
     """
+    import keras
+    from keras.src.models.functional import Functional
+
+    if isinstance(model, (Functional, keras.Sequential)):
+        return model.input
     config = model.get_build_config() or {}
     shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
-    return next(iter(shapes.values()))
+    first = next(iter(shapes.values()))
+    if first is None:
+        return None
+    return keras.tree.map_shape_structure(lambda x: keras.KerasTensor(x, model.dtype), first)
 
 
 def _structure(input_shape: Any) -> Any:
     """Return a place per shape that is given, nested as they are."""
     if isinstance(input_shape, Mapping):
-        return dict.fromkeys(input_shape, 0)
+        return dict.fromkeys(input_shape)
     is_list = isinstance(input_shape, (list, tuple)) and any(
         isinstance(shape, (list, tuple)) for shape in input_shape
     )
-    return [0] * len(input_shape) if is_list else 0
+    return [None] * len(input_shape) if is_list else None
 
 
 def _name(path: tuple[Any, ...]) -> str:

@@ -192,15 +192,19 @@ def _symbolic_calls() -> Iterator[None]:
 
     Layers within the layer are called as it is, instead of being asked for their output's shape.
 
-    No variable can be made in this thread: a layer would keep it.
+    Losses that a layer adds are left out, and no variable can be made: a layer would keep it.
     """
     thread = threading.get_ident()
-    make, call = keras.Variable.__init__, keras.Layer.__call__
+    make, call, add_loss = keras.Variable.__init__, keras.Layer.__call__, keras.Layer.add_loss
 
     def init(variable: Any, *args: Any, **kwargs: Any) -> None:
         if threading.get_ident() == thread:
             raise NoTraceError("it makes variables; call the model on data once before")
         make(variable, *args, **kwargs)
+
+    def add_no_loss(layer: Any, loss: Any) -> None:
+        if threading.get_ident() != thread:
+            add_loss(layer, loss)
 
     def symbolic_call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         symbols = [x for x in keras.tree.flatten((args, kwargs)) if _is_symbolic(x)]
@@ -220,7 +224,7 @@ def _symbolic_calls() -> Iterator[None]:
         _PATCHING,
         _patched(keras.Variable, methods | {"__init__": init}),
         _patched(keras.KerasTensor, {"__array_ufunc__": None}),
-        _patched(keras.Layer, {"__call__": symbolic_call}),
+        _patched(keras.Layer, {"__call__": symbolic_call, "add_loss": add_no_loss}),
     ):
         yield
 

@@ -1,0 +1,809 @@
+"""Layers without a converter, and models with a call() of their own, opened by tracing it."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from keras.src.backend.common import global_state
+from numpy.testing import assert_allclose
+from typer.testing import CliRunner
+
+import gpugraph as gg
+from gpugraph.cli import app
+from gpugraph.cli.app import EXIT_CODES
+from tests.jacobian import randomise
+from tests.layers.dependence import dependence, is_affine, jacobians, reach
+
+# Layers
+
+
+class Block(layers.Layer):
+    """Layers and a sum."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = layers.Conv2D(2, 3, padding="same", name="conv")
+        self.norm = layers.BatchNormalization(name="norm")
+
+    def call(self, x, training=False):
+        return x + self.norm(self.conv(x), training=training)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Affine(layers.Layer):
+    """Variables on both sides of operators."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 3), name="kernel")
+        self.gamma = self.add_weight(shape=(3,), name="gamma")
+        self.beta = self.add_weight(shape=(3,), name="beta")
+
+    def call(self, x):
+        return self.beta - self.gamma * (x @ self.kernel) + self.beta
+
+
+class Equation(layers.Layer):
+    """An einsum with a variable, as attention has it."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 2, 3), name="kernel")
+
+    def call(self, x):
+        y = ops.einsum("btd,dhk->bthk", x, self.kernel)
+        return ops.reshape(y, (ops.shape(x)[0], ops.shape(x)[1], -1))
+
+
+class Batch(layers.Layer):
+    """Asks for the size of the batch, and makes tensors of it."""
+
+    def build(self, shape):
+        self.token = self.add_weight(shape=(1, 1, shape[-1]), name="token")
+
+    def call(self, x):
+        n, length, width = ops.shape(x)
+        token = ops.broadcast_to(self.token, (n, 1, width))
+        steps = ops.tile(ops.reshape(ops.arange(width, dtype="float32"), (1, 1, width)), (n, 1, 1))
+        halves = ops.reshape(ops.reshape(x, (n, -1, width // 2)), (n, length, width))
+        return ops.concatenate([token, halves, steps, ops.ones((n, 1, width))], axis=1)
+
+
+class Table(layers.Layer):
+    """Gives values that depend on the shape of its input alone."""
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=shape[1:], name="table")
+
+    def call(self, x):
+        return ops.broadcast_to(self.table, ops.shape(x))
+
+
+class Placed(layers.Layer):
+    """A layer within, which gives a constant and None, and one of Keras's that takes a constant."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(4, name="dense")
+        self.table = Table(name="table")
+        self.pair = Pair(name="pair")
+        self.add = layers.Add(name="sum")
+
+    def call(self, x):
+        y, nothing = self.pair(self.dense(x))
+        return self.add([y, self.table(y)]) if nothing is None else None
+
+
+class Pair(layers.Layer):
+    def call(self, x):
+        return 2 * x, None
+
+
+class Own(layers.Layer):
+    """Structures of tensors, and constants beside them."""
+
+    def call(self, a, b, *, scale=1.0, training=False):
+        u, (v,) = b["u"], b["v"]
+        return {"sum": a + scale * u, "rest": [a - u, ops.maximum(v, a)], "last": u / (1 + v**2)}
+
+
+class Arrays(layers.Layer):
+    def call(self, x):
+        return np.arange(1, 4, dtype="float32") * x + np.float32(2)
+
+
+class Attention(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.query = layers.EinsumDense("btd,dhk->bthk", (None, 2, 3), name="query")
+        self.key = layers.EinsumDense("btd,dhk->bthk", (None, 2, 3), name="key")
+
+    def call(self, x):
+        scores = ops.einsum("bthk,bshk->bhts", self.query(x), self.key(x))
+        mixed = ops.einsum("bhts,bsd->bthd", ops.softmax(scores / 3**0.5), x)
+        return ops.mean(mixed, axis=2)
+
+
+class Conv(layers.Conv2D):
+    """One of Keras's layers with another call()."""
+
+    def call(self, x):
+        return ops.relu(super().call(x)) - x[..., :1]
+
+
+class Same(layers.Layer):
+    def call(self, x):
+        return x
+
+
+class Twice(layers.Layer):
+    """A layer without a converter in another, called twice."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = Affine(name="inner")
+
+    def call(self, x):
+        return self.inner(self.inner(x))
+
+
+class Net(layers.Layer):
+    """A model within a layer."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.net = keras.Sequential([layers.Dense(4, name="one"), Affine(name="two")], name="net")
+
+    def call(self, x):
+        return self.net(x)
+
+
+def model_of(layer, *shapes):
+    inputs = [keras.Input(shape, name=f"x{i}") for i, shape in enumerate(shapes)]
+    model = keras.Model(inputs, layer(inputs[0] if len(inputs) == 1 else inputs))
+    randomise(model)
+    return model
+
+
+def structures():
+    a, u, v = (keras.Input((3,), name=name) for name in "auv")
+    return keras.Model([a, u, v], Own(name="own")(a, b={"u": u, "v": [v]}, scale=3.0))
+
+
+def shared():
+    a, b, layer = keras.Input((3,), name="a"), keras.Input((3,), name="b"), Affine(name="shared")
+    model = keras.Model([a, b], layers.Add(name="both")([layer(a), layer(b)]))
+    randomise(model)
+    return model
+
+
+def between():
+    x = keras.Input((4, 4, 2), name="x")
+    y = Block(name="block")(layers.Conv2D(2, 1, name="before")(x))
+    model = keras.Model(x, layers.Dense(3, name="after")(layers.Flatten()(y)))
+    randomise(model)
+    return model
+
+
+MODELS = {
+    "layers": lambda: model_of(Block(name="block"), (4, 4, 2)),
+    "variables": lambda: model_of(Affine(name="affine"), (2, 4)),
+    "einsum": lambda: model_of(Equation(name="equation"), (3, 4)),
+    "batch": lambda: model_of(Batch(name="batch"), (3, 4)),
+    "constant": lambda: model_of(Table(name="table"), (3, 2)),
+    "constant within": lambda: model_of(Placed(name="placed"), (3, 2)),
+    "structures": structures,
+    "shared": shared,
+    "between": between,
+    "arrays": lambda: model_of(Arrays(name="arrays"), (3,)),
+    "attention": lambda: model_of(Attention(name="attention"), (4, 3)),
+    "subclass": lambda: model_of(Conv(2, 3, padding="same", name="conv"), (4, 4, 2)),
+    "identity": lambda: model_of(Same(name="same"), (3,)),
+    "twice": lambda: model_of(Twice(name="twice"), (3,)),
+    "model within": lambda: model_of(Net(name="net"), (3,)),
+    "lambda": lambda: model_of(layers.Lambda(lambda x: ops.relu(x) * 2, name="lambda"), (3,)),
+}
+
+
+def samples(graph, n=3):
+    """Return a batch per input of a graph's model."""
+    rng = np.random.default_rng(1)
+    calls = [graph.topology[name] for name in graph.topology.inputs]
+    return [
+        rng.uniform(-2, 2, (n, *call.output_shapes[0])).astype("float32")
+        if "float" in call.layer.dtype
+        else rng.integers(0, 4, (n, *call.output_shapes[0]))
+        for call in calls
+    ]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_traced_layer_computes_what_keras_does(name):
+    model = MODELS[name]()
+    graph = gg.from_keras(model, trace=True)
+    assert graph.verify().passed
+    assert graph.verify(samples(graph)).passed
+    if is_affine(graph):
+        expected, got = jacobians(model, graph)
+        assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    else:
+        assert not (dependence(model) & ~reach(graph)).any()
+
+
+def test_what_a_layer_calls_is_named_after_both():
+    graph = gg.from_keras(MODELS["layers"](), trace=True)
+    assert [(p.name, p.layer) for p in graph.populations.values()] == [
+        ("x0", "InputLayer"),
+        ("block/conv", "Conv2D"),
+        ("block/norm", "BatchNormalization"),
+        ("block/add", "Add"),
+    ]
+    assert [p.kind for p in graph.projections] == ["weight", "scale", "copy", "copy"]
+
+
+def test_layers_within_layers_are_opened_too():
+    graph = gg.from_keras(MODELS["twice"](), trace=True)
+    assert {name.rpartition("/")[0] for name in graph.populations} == {
+        "",
+        "twice/inner",
+        "twice/inner#1",
+    }
+
+
+def test_variables_become_weights_scales_and_biases():
+    model = MODELS["variables"]()
+    layer = model.get_layer("affine")
+    graph = gg.from_keras(model, trace=True)
+    kinds = {p.target.name: p.kind for p in graph.projections}
+    assert kinds == {
+        "affine/matmul": "weight",
+        "affine/multiply": "scale",
+        "affine/subtract": "scale",
+        "affine/add": "copy",
+    }
+    kernel, gamma, beta = (ops.convert_to_numpy(v) for v in layer.weights)
+    weights = [p.kernel for p in graph.projections]
+    assert_allclose(weights[0].reshape(kernel.shape), kernel)
+    assert_allclose(weights[1], gamma)
+    assert_allclose(graph.populations["affine/add"].bias, beta)
+    assert graph.topology["affine/matmul"].n_parameters == 12
+    assert sum(call.n_parameters for call in graph.topology) == 12 + 3 + 2 * 3  # beta is read twice
+    assert graph.topology.n_parameters == 18
+
+
+def test_einsum_with_a_variable_has_weights():
+    graph = gg.from_keras(MODELS["einsum"](), trace=True)
+    assert [p.kind for p in graph.projections] == ["weight"]
+
+
+def test_a_constant_has_nodes_without_edges():
+    graph = gg.from_keras(MODELS["constant"](), trace=True)
+    assert list(graph.populations) == ["x0", "table/constant"]
+    assert graph.n_edges == 0
+
+
+def test_a_constant_that_one_of_keras_layers_reads_has_nodes_too():
+    graph = gg.from_keras(MODELS["constant within"](), trace=True)
+    assert "placed/constant" in graph.populations
+    assert {p.source.name for p in graph.projections if p.target.name == "placed/sum"} == {
+        "placed/constant",
+        "placed/pair/multiply",
+    }
+
+
+def test_computes_in_the_layers_precision():
+    layer = Affine(name="half", dtype="mixed_float16")
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(4), layer])
+    graph = gg.from_keras(model, trace=True)
+    assert graph.topology["half/cast"].layer.dtype == "float16"
+    assert graph.verify().passed
+
+
+# Names and layers stay
+
+
+def names(model):
+    return [call.name for call in gg.topology(model, trace=True)]
+
+
+def test_names_do_not_depend_on_what_was_named_before():
+    model = MODELS["attention"]()
+    first = names(model)
+    x = keras.Input((2,))
+    for _ in range(3):
+        x = ops.einsum("bi->bi", x) + ops.softmax(x)
+    assert names(model) == first
+    assert names(MODELS["attention"]()) == first
+    assert first == [
+        "x0",
+        "attention/query",
+        "attention/key",
+        "attention/einsum",
+        "attention/true_divide",
+        "attention/softmax",
+        "attention/einsum_1",
+        "attention/mean",
+    ]
+
+
+def test_names_of_the_session_go_on_as_if_nothing_was_traced():
+    model = MODELS["between"]()
+    counters = dict(global_state.get_global_attribute("object_name_uids"))
+    gg.from_keras(model, trace=True)
+    assert dict(global_state.get_global_attribute("object_name_uids")) == counters
+
+
+def states(model):
+    """Return what every layer of a model holds, and how often it was called."""
+    found = []
+    for layer in model._flatten_layers():
+        nodes = [*map(id, layer._inbound_nodes), *map(id, layer._outbound_nodes)]
+        found.append((layer.name, {k: id(v) for k, v in vars(layer).items()}, nodes))
+    return found
+
+
+class Noting(layers.Layer):
+    """Notes what it saw."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(3, name="dense")
+        self.seen = None
+
+    def call(self, x):
+        self.seen = x
+        self.new = 1
+        self.add_loss(ops.sum(x))
+        return self.dense(x)
+
+
+@pytest.mark.parametrize("name", ["layers", "shared", "twice", "model within", "noting"])
+def test_layers_stay_as_they_are(name, tmp_path):
+    model = model_of(Noting(name="noting"), (3,)) if name == "noting" else MODELS[name]()
+    before, losses = states(model), len(model.losses)
+    weights = [ops.convert_to_numpy(v).copy() for v in model.weights]
+    for _ in range(2):
+        gg.from_keras(model, trace=True)
+    assert states(model) == before
+    assert len(model.losses) == losses
+    for variable, value in zip(model.weights, weights, strict=True):
+        assert_allclose(variable, value, atol=0, rtol=0)
+    model.save(tmp_path / "model.keras")
+    assert all(layer.output is not None for layer in model.layers)
+
+
+def test_layers_stay_as_they_are_where_tracing_fails():
+    class Failing(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = layers.Dense(3)
+
+        def call(self, x):
+            return self.dense(x) if ops.max(self.dense(x)) > 0 else x
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    layer = Failing()
+    layer.dense.build((None, 3))
+    model = model_of(layer, (3,))
+    before = states(model)
+    with pytest.raises(gg.UnsupportedLayerError):
+        gg.from_keras(model, trace=True)
+    assert states(model) == before
+
+
+# What is not traced
+
+
+def test_nothing_is_traced_unless_asked_for():
+    message = r"'affine' \(Affine\): no converter .*converts\(\"Affine\"\).*trace=True \(--trace\)"
+    with pytest.raises(gg.UnsupportedLayerError, match=message):
+        gg.from_keras(MODELS["variables"]())
+
+
+def test_converters_win_over_tracing(monkeypatch):
+    from gpugraph import registry
+
+    def passed_on(call):
+        return call.source
+
+    monkeypatch.setitem(registry._CONVERTERS, "Same", passed_on)
+    topology = gg.topology(MODELS["identity"](), trace=True)
+    assert [call.layer_class for call in topology] == ["InputLayer", "Same"]
+
+
+def test_layers_that_keras_has_stay_refused():
+    model = model_of(layers.AutoContrast(name="auto"), (4, 4, 3))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"extremes.*cut the model") as error:
+        gg.from_keras(model, trace=True)
+    assert "trace" not in str(error.value)
+
+
+def shaped(call, **methods):
+    """Return a layer of this call(), which Keras does not run to know the output's shape."""
+    methods = {"call": call, "compute_output_shape": lambda self, shape: shape, **methods}
+    return type("Odd", (layers.Layer,), methods)(name="odd")
+
+
+def branching(self, x):
+    return x if x > 0 else -x
+
+
+def looping(self, x):
+    return ops.stack([2 * y for y in x])
+
+
+def of_numpy(self, x):
+    return ops.convert_to_tensor(np.exp(ops.convert_to_numpy(x)))
+
+
+def making(self, x):
+    return layers.Dense(3)(x)
+
+
+def counting(self, x):
+    self.count.assign_add(1.0)
+    return x
+
+
+def drawing(self, x):
+    return x + keras.random.normal((1, 3), seed=self.seed)
+
+
+def recursive(self, x):
+    return self(x)
+
+
+def failing(self, x):
+    raise ValueError("Nothing of the kind.")
+
+
+def wordy(self, x):
+    return "text"
+
+
+def batchless(self, x):
+    return self.table
+
+
+def building(self, shape):
+    self.count = self.add_weight(shape=(), name="count", initializer="zeros")
+    self.table = self.add_weight(shape=(5, 3), name="table")
+    self.seed = keras.random.SeedGenerator(1)
+
+
+def calling(self, x):
+    return layers.Layer.__call__(self, x)
+
+
+REFUSED = {
+    "branching": (shaped(branching), "cannot be used as a boolean"),
+    "looping": (shaped(looping), "Iterating over a symbolic KerasTensor"),
+    "numpy": (shaped(of_numpy), "It doesn't have any actual numerical value"),
+    "variables": (shaped(making), "makes variables; call the model on data once"),
+    "counting": (shaped(counting, build=building), "changes variables"),
+    "drawing": (shaped(drawing, build=building), "changes variables"),
+    "recursive": (shaped(recursive), "calls itself|recursion depth"),
+    "failing": (shaped(failing), "Nothing of the kind"),
+    "text": (shaped(wordy), "among its outputs is str"),
+    "batchless": (shaped(batchless, build=building), r"constant of shape \(5, 3\)"),
+    "__call__": (shaped(lambda self, x: x, __call__=calling), "a __call__.. of its own"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
+    layer, why = REFUSED[name]
+    message = rf"layer 'odd' \(Odd\): .*cannot be traced: .*({why}).*converts\(\"Odd\"\)"
+    x = keras.Input((3,))
+    model = keras.Model(x, layer(x))
+    with pytest.raises(gg.UnsupportedLayerError, match=message) as error:
+        gg.from_keras(model, trace=True)
+    assert "keras.ops" in str(error.value)
+    assert "probe=True" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_layer_within_that_is_not_built_is_refused():
+    class Outer(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = Affine(name="inner")
+
+        def call(self, x):
+            return self.inner(x)
+
+        def build(self, shape):
+            pass
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    x = keras.Input((3,))
+    model = keras.Model(x, Outer(name="outer")(x))
+    with pytest.raises(gg.UnsupportedLayerError, match="'inner' is not built; call the model"):
+        gg.from_keras(model, trace=True)
+    model(np.ones((1, 3)))
+    assert gg.from_keras(model, trace=True).verify().passed
+
+
+def test_layers_called_for_training_are_refused():
+    x = keras.Input((4, 4, 2))
+    model = keras.Model(x, Block(name="block")(x, training=True))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'block'.*training=True"):
+        gg.from_keras(model, trace=True)
+
+
+def test_layers_that_use_a_mask_are_refused():
+    class Masked(layers.Layer):
+        supports_masking = True
+
+        def call(self, x, mask=None):
+            return x
+
+    x = keras.Input((4,), dtype="int32")
+    y = Masked(name="masked")(layers.Embedding(5, 3, mask_zero=True, name="words")(x))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'masked' \(Masked\).*mask"):
+        gg.from_keras(keras.Model(x, y), trace=True)
+
+
+def test_masks_go_on_behind_a_traced_layer():
+    class Passing(layers.Layer):
+        supports_masking = True
+
+        def call(self, x):
+            return 2 * x
+
+    x = keras.Input((4,), dtype="int32")
+    y = Passing()(layers.Embedding(5, 3, mask_zero=True, name="words")(x))
+    model = keras.Model(x, layers.Attention(name="reader")([y, y]))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'reader' .*mask of layer 'words'"):
+        gg.from_keras(model, trace=True)
+
+
+def test_what_cannot_be_traced_is_probed():
+    def doubled(self, x):
+        return ops.convert_to_tensor(2 * ops.convert_to_numpy(x))
+
+    x = keras.Input((3,))
+    model = keras.Model(x, Affine(name="affine")(shaped(doubled)(x)))
+    graph = gg.from_keras(model, trace=True, probe=True)
+    assert graph.populations["odd"].layer == "Odd"
+    assert "affine/matmul" in graph.populations
+    assert graph.verify().passed
+
+
+def test_the_topology_lists_what_cannot_be_traced():
+    layer, why = REFUSED["failing"]
+    x = keras.Input((3,))
+    topology = gg.topology(keras.Model(x, layer(x)), trace=True)
+    assert topology["odd"].untraced == why
+
+
+# Models that define their own call
+
+
+class Model(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = layers.Dense(4, activation="relu", name="first")
+        self.block = Affine(name="block")
+        self.wrong = False
+
+    def call(self, x, training=False):
+        y = self.block(self.first(x))
+        return -y if self.wrong else y
+
+
+class Dicts(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.one, self.other = layers.Dense(3, name="one"), layers.Dense(3, name="other")
+
+    def call(self, inputs):
+        return {"sum": self.one(inputs["u"]) + self.other(inputs["v"]), "u": inputs["u"]}
+
+
+class Lists(Dicts):
+    def call(self, inputs):
+        u, v = inputs
+        return [self.one(u), self.other(v)]
+
+
+class Parameters(Dicts):
+    def call(self, u, v=None):
+        return self.one(u) if v is None else self.one(u) * self.other(v)
+
+
+class Tokens(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.words = layers.Embedding(7, 4, name="words")
+        self.places = layers.Embedding(5, 4, name="places")
+        self.block = Attention(name="block")
+
+    def call(self, tokens):
+        places = self.places(ops.arange(ops.shape(tokens)[1]))
+        return self.block(self.words(tokens) + places)
+
+
+class Image(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.block = Block(name="block")
+        self.pool = layers.GlobalAveragePooling2D(name="pool")
+
+    def call(self, image):
+        return self.pool(self.block(image))
+
+
+class Functional(keras.Model):
+    """A functional model with more to it."""
+
+    def __init__(self):
+        x = keras.Input((3,), name="x")
+        super().__init__(x, layers.Dense(2, name="dense")(x), name="functional")
+
+    def call(self, inputs):
+        return 2 * super().call(inputs)
+
+
+def called(model, *args, **kwargs):
+    model(*args, **kwargs)
+    randomise(model)
+    return model
+
+
+def ones(*shape):
+    return np.ones(shape, "float32")
+
+
+OWN = {
+    "one": (lambda: called(Model(name="model"), ones(2, 5)), None, ["x"]),
+    "dict": (lambda: called(Dicts(), {"u": ones(2, 4), "v": ones(2, 5)}), None, ["u", "v"]),
+    "list": (lambda: called(Lists(), [ones(2, 4), ones(2, 5)]), None, ["inputs_0", "inputs_1"]),
+    "parameters": (
+        lambda: called(Parameters(), ones(2, 4), v=ones(2, 5)),
+        {"u": (4,), "v": (5,)},
+        ["u", "v"],
+    ),
+    "tokens": (lambda: called(Tokens(), np.ones((2, 5), "int32")), None, ["tokens"]),
+    "image": (lambda: called(Image(), ones(2, 4, 4, 2)), None, ["image"]),
+    "another size": (lambda: called(Image(), ones(2, 4, 4, 2)), (6, 5, 2), ["image"]),
+    "functional": (Functional, None, ["inputs"]),
+    "within": (
+        lambda: keras.Sequential([keras.Input((5,), name="x"), called(Model(), ones(2, 5))]),
+        None,
+        ["x"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_model_of_its_own_call_computes_what_keras_does(name):
+    make, input_shape, inputs = OWN[name]
+    model = make()
+    graph = gg.from_keras(model, input_shape, trace=True)
+    assert list(graph.topology.inputs) == inputs
+    assert graph.verify().passed
+    assert graph.verify(samples(graph)).passed
+    assert graph.topology.n_parameters == model.count_params()
+    assert graph.topology.to_networkx().number_of_nodes() == len(graph.topology)
+    assert graph.summary().n_parameters == model.count_params()
+
+
+def test_a_model_of_its_own_call_is_the_same_as_a_functional_one():
+    model = OWN["one"][0]()
+    x = keras.Input((5,), name="x")
+    functional = keras.Model(x, model.block(model.first(x)))
+    first, second = gg.from_keras(model, trace=True), gg.from_keras(functional, trace=True)
+    assert list(first.populations) == list(second.populations)
+    assert (first.to_scipy() != second.to_scipy()).nnz == 0
+
+
+def test_verify_calls_the_model_itself():
+    model = OWN["one"][0]()
+    graph = gg.from_keras(model, trace=True)
+    model.wrong = True
+    assert not graph.verify().passed
+
+
+def test_tokens_are_whole_numbers():
+    topology = gg.topology(OWN["tokens"][0](), trace=True)
+    assert topology["tokens"].layer.dtype == "int32"
+
+
+def test_models_of_their_own_call_are_refused_unless_traced():
+    with pytest.raises(gg.ModelError, match=r"defines its own call.*trace=True \(--trace\)"):
+        gg.from_keras(OWN["one"][0]())
+
+
+def test_models_that_are_not_built_are_refused():
+    with pytest.raises(gg.ModelError, match=r"class Model\) is not built.*Call it on data"):
+        gg.from_keras(Model(), (5,), trace=True)
+
+
+def test_models_that_do_not_tell_their_shape_are_given_one():
+    model = Model(name="model")
+    model.first.build((None, 5))
+    model.block.build((None, 4))
+    model.built = True
+    with pytest.raises(gg.ShapeError, match=r"'model' \(class Model\) does not tell.*input_shape="):
+        gg.from_keras(model, trace=True)
+    assert gg.from_keras(model, (5,), trace=True).verify().passed
+
+
+def test_the_smallest_size_is_not_searched_for():
+    with pytest.raises(gg.ShapeError, match="input_shape in numbers"):
+        gg.from_keras(OWN["image"][0](), "minimal", trace=True)
+
+
+def test_shapes_that_do_not_fit_are_told():
+    with pytest.raises(gg.ShapeError, match="'image' has 3 dimensions"):
+        gg.from_keras(OWN["image"][0](), (6, 2), trace=True)
+
+
+def test_a_model_whose_call_cannot_be_traced_is_refused():
+    class Branching(Model):
+        def call(self, x):
+            return self.first(x) if ops.max(x) > 0 else x
+
+    model = Branching(name="branching")
+    model.first.build((None, 4))
+    model.block.build((None, 4))
+    model.built = True
+    message = r"'branching' \(class Branching\) cannot be traced: .*boolean.*keras.Model\(inputs"
+    with pytest.raises(gg.ModelError, match=message):
+        gg.from_keras(model, (4,), trace=True)
+
+
+# What is made of a traced graph
+
+
+def test_at_another_size():
+    x = keras.Input((None, None, 2))
+    model = keras.Model(x, Block(name="block")(x))
+    graph = gg.from_keras(model, (5, 4, 2), trace=True)
+    assert graph.populations["block/add"].shape == (5, 4, 2)
+    assert graph.verify().passed
+
+
+def test_other_weights():
+    model, other = OWN["one"][0](), OWN["one"][0]()
+    for variable in other.weights:
+        variable.assign(variable + 0.5)
+    graph = gg.from_keras(model, trace=True).with_weights(other)
+    assert_allclose(graph.populations["block/add"].bias, other.block.beta)
+    assert graph.verify().passed
+
+
+def test_weights_table_names_a_layers_own_variables():
+    rows = gg.weights_table(OWN["one"][0]()).rows
+    assert [(row.layer, row.role) for row in rows][2:] == [
+        ("block", "kernel"),
+        ("block", "gamma"),
+        ("block", "beta"),
+    ]
+
+
+def test_measures_and_pictures_of_a_traced_graph():
+    graph = gg.from_keras(OWN["within"][0](), trace=True)
+    assert gg.pagerank(graph).top(1)
+    assert graph.quotient("layer").n_nodes == len(graph.populations)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have a `build:UserWarning")
+def test_a_training_run_is_recorded():
+    model = OWN["one"][0]()
+    history = gg.GraphHistory({"edges": lambda graph: graph.n_edges}, trace=True)
+    model.compile(loss="mse")
+    record = model.fit(ones(4, 5), ones(4, 3), epochs=2, verbose=0, callbacks=[history])
+    assert record.history["edges"] == [gg.from_keras(model, trace=True).n_edges] * 2
+
+
+def test_commands_trace(tmp_path):
+    path = tmp_path / "model.keras"
+    MODELS["variables"]().save(path)
+    refused = CliRunner().invoke(app, ["summary", str(path)])
+    assert refused.exit_code == EXIT_CODES[gg.UnsupportedLayerError]
+    shown = CliRunner().invoke(app, ["summary", str(path), "--trace"])
+    assert (shown.exit_code, "affine/matmul" in shown.output) == (0, True)
