@@ -12,8 +12,6 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gpugraph.errors import ModelError, SelectionError
 from gpugraph.expansion import Expansion, functional, is_plain
 from gpugraph.input_shape import InputShape, shape_of
@@ -21,6 +19,7 @@ from gpugraph.layer_call import LayerCall, TensorRef, shapes_text, substitute
 
 if TYPE_CHECKING:
     import networkx as nx
+    import numpy as np
 
 # Layers that read tokens, which are whole numbers.
 TOKEN_READERS = ("Embedding", "ReversibleEmbedding")
@@ -125,6 +124,8 @@ class Topology:
         """
         if not self.traced:
             return self._run(inputs)
+        import numpy as np
+
         # A call is traced for one sample.
         samples = [self._run(x) for x in zip(*map(_samples, inputs), strict=True)]
         return {

@@ -38,7 +38,8 @@ OPERATIONS = operation_classes()
 def test_every_operation_is_converted_or_refused_with_a_reason():
     converted = {name for name in gg.supported_layers() if name.startswith("ops.")}
     assert converted.isdisjoint(REFUSED_OPERATIONS)
-    assert converted | set(REFUSED_OPERATIONS) == set(OPERATIONS)
+    # What tracing puts in place of values that depend on no input is none of Keras's.
+    assert converted | set(REFUSED_OPERATIONS) == {*OPERATIONS, "ops.Constant"}
 
 
 @pytest.mark.parametrize("name", REFUSED_OPERATIONS)

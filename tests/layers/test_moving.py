@@ -7,6 +7,7 @@ from keras import ops
 from keras.src.ops.numpy import Conj
 
 import gpugraph as gg
+from gpugraph.tracing import Constant
 from tests.operations import assert_affine, assert_refused, operation_model
 
 IMAGE = (4, 6, 3)
@@ -18,6 +19,7 @@ ROWS = {
     "ops.BroadcastTo": (lambda x: ops.broadcast_to(x, (1, 2, 3)), (1, 3)),
     "ops.Concatenate": (lambda xs: ops.concatenate(xs, axis=1), (2, 3), (1, 3)),
     "ops.Cast": (lambda x: ops.cast(x, "float64"), (2, 3)),
+    "ops.Constant": (Constant(np.arange(6.0, dtype="float32").reshape(1, 3, 2)), (2, 3)),
     "ops.Conj": (lambda x: Conj()(x), (2, 3)),
     "ops.Conjugate": (ops.conjugate, (2, 3)),
     "ops.ConvertToTensor": (ops.convert_to_tensor, (2, 3)),
