@@ -42,7 +42,16 @@ def test_it_prints_what_it_says(program):
 def test_its_graphs_compute_what_keras_computes(program):
     names, _ = program
     graphs = {name: graph for name, graph in names.items() if isinstance(graph, gg.NeuronGraph)}
-    assert set(graphs) == {"graph", "dense", "scaled", "nested", "dynamic", "probed"}
+    assert set(graphs) == {
+        "graph",
+        "dense",
+        "scaled",
+        "nested",
+        "dynamic",
+        "traced",
+        "opened",
+        "probed",
+    }
     for name, graph in graphs.items():
         for seed in range(3):
             assert graph.verify(seed=seed).passed, name
