@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
 from gpugraph.input_shape import check_shape, shape_of
 from gpugraph.layer_call import LayerCall, Shape, TensorRef, shapes_text, substitute
-from gpugraph.masks import Mask, arguments, is_implied, masks_of_outputs, used_masks
+from gpugraph.masks import (
+    TAKING,
+    Mask,
+    arguments,
+    is_implied,
+    made_masks,
+    used_masks,
+)
 
 
 class Expansion:
@@ -101,6 +109,8 @@ class Expansion:
     def _call(
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
     ) -> list[TensorRef]:
+        import keras
+
         layer = node.operation
         if _trains_by_default(type(layer).call):
             kwargs = {key: value for key, value in kwargs.items() if key != "training"}
@@ -108,7 +118,7 @@ class Expansion:
         implied = self._implied_masks(layer, args, kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in implied}
         refs = [ref for ref in refs if ref not in implied.values()]
-        used, masks = self._follow_masks(layer, name, args, kwargs, len(specs))
+        masks = self._made_masks(layer, name, args, kwargs, len(specs))
         call = LayerCall(
             name=name,
             layer_class=type(layer).__name__,
@@ -119,8 +129,10 @@ class Expansion:
             input_shapes=tuple(shape_of(self._specs[ref]) for ref in refs),
             output_shapes=tuple(shape_of(spec) for spec in specs),
             n_parameters=layer.count_params() if hasattr(layer, "count_params") else 0,
-            masks=used,
         )
+        call = replace(call, masks=self._used_masks(call))
+        if isinstance(layer, keras.Layer) and type(layer).__name__ in TAKING:
+            self._masks |= dict.fromkeys(refs)
         return self._add(call, specs, masks)
 
     def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, TensorRef]:
@@ -141,23 +153,43 @@ class Expansion:
         self._mask_calls |= {ref.call for ref in implied.values()}
         return implied
 
-    def _follow_masks(
-        self, layer: Any, name: str, args: Any, kwargs: Any, n_outputs: int
-    ) -> tuple[tuple[str, ...], list[Mask | None]]:
-        """Return whose masks a call uses, and which masks its outputs carry."""
+    def _used_masks(self, call: LayerCall) -> dict[str, Any]:
+        """Return the masks that a call uses, given or carried by its tensors."""
         import keras
 
-        if not isinstance(layer, keras.Layer):
-            return (), [None] * n_outputs
+        if not isinstance(call.layer, keras.Layer):
+            return {}
         tensors, masks = (
-            arguments(layer, *substitute((args, kwargs), known))
+            arguments(call.layer, *substitute((call.args, dict(call.kwargs)), known))
             for known in (self._specs, self._masks)
         )
-        used = used_masks(layer, tensors, masks)
-        return used, masks_of_outputs(layer, name, tensors, masks, n_outputs)
+        return used_masks(call, tensors, masks)
+
+    def _made_masks(
+        self, layer: Any, name: str, args: Any, kwargs: Any, n_outputs: int
+    ) -> list[Mask | None]:
+        """Return the masks that a call's outputs carry; add the operations that make them."""
+        import keras
+
+        none: list[Mask | None] = [None] * n_outputs
+        if not isinstance(layer, keras.Layer):
+            return none
+        made = made_masks(layer, arguments(layer, args, kwargs), self._specs, self._masks)
+        if made is None:
+            return none
+        known = {id(twin): ref for ref, twin in made.inputs.items()}
+        new = [spec for spec in made.masks if spec is not None and id(spec) not in known]
+        if new:
+            first = len(self.calls)
+            function = keras.Function(list(made.inputs.values()), new)
+            refs = self.expand(function, list(made.inputs), prefix=f"{name}/mask/")
+            known |= {id(spec): ref for spec, ref in zip(new, refs, strict=True)}
+            self._mask_calls |= {call.name for call in self.calls[first:]}
+        masks = [None if spec is None else Mask(known[id(spec)], spec) for spec in made.masks]
+        return (masks + none)[:n_outputs]
 
     def without_mask_calls(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
-        """Return the calls but for operations that made masks which their tensors carry anyway."""
+        """Return the calls but for operations that made masks which nothing reads."""
         import keras
 
         read = {ref.call for ref in outputs}
@@ -168,7 +200,7 @@ class Expansion:
                 self._mask_calls |= {ref.call for ref in call.inputs}
             else:
                 kept.append(call)
-                read |= {ref.call for ref in call.inputs}
+                read |= {ref.call for ref in call.reads}
         return kept[::-1]
 
     def _output_specs(

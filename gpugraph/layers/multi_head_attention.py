@@ -99,8 +99,7 @@ def _called_on(call: Conversion) -> tuple[Tensor, Tensor, Tensor]:
     args: Any = call.sources  # of a layer that another one wraps
     kwargs: Any = {}
     if call.call.inputs:
-        known = dict(zip(call.call.inputs, call.sources, strict=True))
-        args, kwargs = substitute((call.call.args, dict(call.call.kwargs)), known)
+        args, kwargs = substitute((call.call.args, dict(call.call.kwargs)), call.tensors)
     given = arguments(call.layer, args, kwargs)
     key = given.get("key")
     return given["query"], given["value"], given["value"] if key is None else key
