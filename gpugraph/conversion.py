@@ -118,6 +118,20 @@ class Conversion:
         return self.sources[0]
 
     @property
+    def mask(self) -> Tensor:
+        """The only mask.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            If it is a constant.
+        """
+        (mask,) = self.masks.values()
+        if not isinstance(mask, Tensor):
+            raise self.unsupported("its mask is a constant; leave out of its input what that hides")
+        return mask
+
+    @property
     def dtype(self) -> np.dtype:
         """float64 where the layer computes in it, else float32."""
         import keras

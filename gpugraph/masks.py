@@ -103,7 +103,11 @@ def used_masks(
     if not _works_with_masks(layer):
         return {}
     carried = {to: _refs(masks[name]) for name, to in read.items() if _found(masks[name])}
-    return carried | given_masks(call)
+    given_ones = given_masks(call)
+    if type(layer).__name__ in TAKING:
+        # It looks for the mask of its first tensor there alone.
+        given_ones.pop("query_mask", None)
+    return carried | given_ones
 
 
 def given_masks(call: LayerCall) -> dict[str, Any]:

@@ -37,17 +37,13 @@ class MaskedSteps:
     """
 
     def __init__(self, call: Conversion, n_steps: int) -> None:
-        mask = call.masks["mask"]
-        mask = mask[0] if isinstance(mask, list) else mask
-        if not isinstance(mask, Tensor):
-            raise call.unsupported("its mask is a constant; leave those steps out of its input")
+        mask = call.mask
         if prod(mask.shape) != n_steps:
             raise call.unsupported(f"its mask of shape {mask.shape} is not one per time step")
-        layer = call.layer
-        if layer.unroll and layer.go_backwards and layer.zero_output_for_mask:
+        if call.layer.unroll and call.layer.zero_output_for_mask:
             raise call.unsupported(
-                "unrolled and backwards, Keras sets the outputs of the wrong time steps to zero; "
-                "with unroll=False it does not"
+                "which outputs of an unrolled layer Keras sets to zero differs from backend to "
+                "backend; with unroll=False it does not"
             )
         self.call, self.mask, self.n_steps = call, mask, n_steps
 

@@ -8,8 +8,14 @@ import numpy as np
 
 from gpugraph.conversion import Conversion
 from gpugraph.layers.index_map import Origin, origins, project_moved
-from gpugraph.layers.operation import arguments_of, has_tensor, tensors_of
-from gpugraph.population import Tensor
+from gpugraph.layers.operation import (
+    OperationFunction,
+    arguments_of,
+    has_tensor,
+    tensors_of,
+    title,
+)
+from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts
 
 # Arguments that say which values are moved, and where to.
@@ -80,11 +86,13 @@ def move(call: Conversion) -> list[Tensor]:
 
 @converts("ops.Array", "ops.Cast", "ops.ConvertToTensor", "ops.SaturateCast")
 def cast(call: Conversion) -> Tensor:
-    """No nodes: the same ones, in another floating-point format if need be."""
+    """No nodes where values stay; cut to whole numbers or to 0 and 1, one to one (`copy`)."""
     dtype = call.layer.dtype
-    if dtype is not None and "float" not in str(dtype):
-        raise call.unsupported(f"it cuts values to {dtype}, which nodes do not hold")
-    return call.source
+    if dtype is None or "float" in str(dtype):
+        return call.source
+    if "complex" in str(dtype):
+        raise call.unsupported("it makes complex numbers, which nodes do not hold")
+    return call.activated(call.source, Activation(title(call), OperationFunction(call.call)))
 
 
 @converts("ops.Conj", "ops.Conjugate", "ops.Real")
