@@ -17,7 +17,7 @@ import numpy as np
 
 from gpugraph.conversion import Conversion
 from gpugraph.layers.einsum import SumOfProducts, multiply, project
-from gpugraph.layers.scores import Sight, lower, meeting, product_scores, softmax
+from gpugraph.layers.scores import Lower, Sight, meeting, product_scores, softmax
 from gpugraph.layers.weights import array
 from gpugraph.population import Activation, Tensor
 from gpugraph.projection import Kind
@@ -164,7 +164,7 @@ def _sight(call: Conversion) -> Sight:
     is_causal = bool(call.call.kwargs.get("use_causal_mask"))
     met = meeting(call, "ts", query.shape[-2], key.shape[-2], is_causal)
     of_values = _mask(call, 1)
-    return Sight(met, [] if of_values is None else [(of_values, "s")], lower)
+    return Sight(met, [] if of_values is None else [(of_values, "s")], Lower(call.dtype))
 
 
 def _mask(call: Conversion, which: int) -> Tensor | None:

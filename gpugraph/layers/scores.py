@@ -19,9 +19,23 @@ from gpugraph.population import LINEAR, Activation, Tensor
 Hide = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def lower(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Hide scores as `keras.layers.Attention` does: far below the others, in their precision."""
-    return np.where(seen, scores, scores - scores.dtype.type(1e9))
+@dataclass(frozen=True)
+class Lower:
+    """Hides scores as `keras.layers.Attention` does: far below the others.
+
+    Attributes
+    ----------
+    dtype : dtype
+        In which the layer computes. So far below, its rounding leaves little of the scores of a
+        query that sees no key.
+    """
+
+    dtype: np.dtype
+
+    def __call__(self, scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Return the scores, those not seen lowered."""
+        lowered = scores.astype(self.dtype) - self.dtype.type(1e9)
+        return np.where(seen, scores, lowered)
 
 
 def drop(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
