@@ -15,7 +15,7 @@ from gpugraph.arrays import (
     Array,
     free_memory,
     give_back,
-    namespace,
+    require_gpu,
     require_memory,
 )
 from gpugraph.edges import Edgelist, edge_maker
@@ -131,7 +131,8 @@ def device_graph(
     GraphTooLargeError
         If the graph would not fit in the GPU's memory.
     """
-    xp, library = namespace("cuda"), import_library("pylibcugraph", what)
+    xp = require_gpu(what, "take gpugraph's own measures (the default engine), which need none")
+    library = import_library("pylibcugraph", what)
     n_ends = graph.n_edges * (2 if undirected else 1)
     ids = np.dtype(np.int64 if wide or n_ends > MOST_INT32_EDGES else graph.index_dtype)
     is_multigraph = may_have_parallel_edges(graph)
