@@ -18,6 +18,7 @@ from gpugraph.arrays import (
     require_gpu,
     require_memory,
 )
+from gpugraph.cuda_libraries import load_cugraph
 from gpugraph.edges import Edgelist, edge_maker
 from gpugraph.errors import (
     ConvergenceError,
@@ -184,6 +185,8 @@ def import_library(name: str, what: str) -> ModuleType:
     """
     import importlib
 
+    if "cugraph" in name:
+        load_cugraph()
     try:
         return importlib.import_module(name)
     except Exception as error:  # a broken installation may raise anything

@@ -545,6 +545,17 @@ def test_no_gpu(monkeypatch, call, what, instead):
         call(drawn())
 
 
+@pytest.mark.parametrize(
+    ("name", "is_cugraphs"),
+    [("cudf", False), ("pylibcugraph", True), ("cugraph", True), ("nx_cugraph", True)],
+)
+def test_cugraphs_libraries_are_loaded_before_its_modules(rapids, monkeypatch, name, is_cugraphs):
+    loaded = []
+    monkeypatch.setattr(cugraph_graph, "load_cugraph", lambda: loaded.append(name))
+    assert cugraph_graph.import_library(name, "Louvain") is sys.modules[name]
+    assert loaded == [name] * is_cugraphs
+
+
 def test_cupy_without_cugraph(rapids, monkeypatch):
     monkeypatch.setitem(sys.modules, "pylibcugraph", None)
     message = r"Louvain needs pylibcugraph.*pip install 'gpugraph\[cuda1[23]\]'"
