@@ -9,12 +9,15 @@ from itertools import product
 from math import prod
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from gpugraph.cuda_libraries import import_cupy
 from gpugraph.errors import DeviceError, GraphTooLargeError
+
+if TYPE_CHECKING:
+    from gpugraph.doctor import Problem
 
 Device = Literal["auto", "cpu", "cuda"]
 Array = Any  # numpy.ndarray or cupy.ndarray
@@ -40,11 +43,32 @@ def namespace(device: Device = "auto") -> ModuleType:
         return cupy
     if device == "auto":
         return np
-    from gpugraph.doctor import cuda_problem
-
-    problem = cuda_problem()
-    reason, step = problem or ("CuPy finds no usable GPU", "Run gpugraph doctor.")
+    reason, step = _problem()
     raise DeviceError(f"device='cuda' was asked for, but {reason}. {step}")
+
+
+def require_gpu(what: str, instead: str) -> ModuleType:
+    """Return cupy, for what a GPU alone does.
+
+    Raises
+    ------
+    DeviceError
+        If cupy finds no GPU; it says what to do ``instead``.
+    """
+    xp = namespace()
+    if xp is np:
+        raise DeviceError(
+            f"{what} needs a GPU, but {_problem().reason}. gpugraph doctor says what to do; or "
+            f"{instead}."
+        )
+    return xp
+
+
+def _problem() -> Problem:
+    """Return why there is no GPU to compute on."""
+    from gpugraph.doctor import Problem, cuda_problem
+
+    return cuda_problem() or Problem("CuPy finds no usable GPU", "Run gpugraph doctor.")
 
 
 @cache

@@ -126,7 +126,7 @@ def _calls(topology: Topology) -> Iterator[Part]:
     for call in topology:
         read = ", ".join(f"'{ref.call}'" for ref in call.inputs) or "the input"
         text = f"'{call.name}' ({call.layer_class} of {read}, {shapes_text(call.output_shapes)})"
-        yield (call.layer_class, call.output_shapes, places(call.inputs)), text
+        yield (call.layer_class, call.output_shapes, places(call.reads)), text
     outputs = ", ".join(f"'{ref.call}'" for ref in topology.outputs)
     yield places(topology.outputs), f"the end, with the outputs {outputs}"
 
@@ -172,6 +172,7 @@ def _renamed(theirs: Topology, ours: Topology) -> Topology:
             args=substitute(call.args, refs),
             kwargs=substitute(dict(call.kwargs), refs),
             inputs=tuple(refs[ref] for ref in call.inputs),
+            masks=substitute(dict(call.masks), refs),
         )
         for call in theirs
     )

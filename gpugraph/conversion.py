@@ -10,8 +10,8 @@ import numpy as np
 
 from gpugraph.axes import Axis, fan_in, fan_out, one_to_one
 from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
-from gpugraph.layer_call import LayerCall
-from gpugraph.masks import refuse_masks
+from gpugraph.layer_call import LayerCall, TensorRef, refs_in
+from gpugraph.masks import given_masks, refuse_masks
 from gpugraph.population import (
     AXIS_NAMES,
     LINEAR,
@@ -23,7 +23,7 @@ from gpugraph.population import (
     strides,
 )
 from gpugraph.projection import Kind, Projection
-from gpugraph.registry import find_converter
+from gpugraph.registry import find_converter, knows_masks
 
 RESERVED = {"id", "population", "layer", "activation", "subset", *AXIS_NAMES}
 
@@ -83,14 +83,21 @@ class Conversion:
     ----------
     call : LayerCall
     sources : tuple of Tensor
-        What the layer is called on, in order.
+        What the layer is called on, in order; without masks.
     draft : Draft
         The graph being built.
+    masks : mapping of str
+        The masks that the layer uses, by its parameter: tensors of ones and zeros, constants,
+        lists of them.
+    tensors : mapping of TensorRef to Tensor
+        Sources and masks, by what stands for them in the call's arguments.
     """
 
     call: LayerCall
     sources: tuple[Tensor, ...]
     draft: Draft
+    masks: Mapping[str, Any] = field(default_factory=dict)
+    tensors: Mapping[TensorRef, Tensor] = field(default_factory=dict)
 
     @property
     def layer(self) -> Any:
@@ -109,6 +116,20 @@ class Conversion:
         if len(self.sources) != 1:
             raise self.unsupported(f"it is called on {len(self.sources)} tensors instead of one")
         return self.sources[0]
+
+    @property
+    def mask(self) -> Tensor:
+        """The only mask.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            If it is a constant.
+        """
+        (mask,) = self.masks.values()
+        if not isinstance(mask, Tensor):
+            raise self.unsupported("its mask is a constant; leave out of its input what that hides")
+        return mask
 
     @property
     def dtype(self) -> np.dtype:
@@ -130,6 +151,7 @@ class Conversion:
         part: str | None,
         sources: Sequence[Tensor],
         output_shapes: Sequence[tuple[int, ...]],
+        masks: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> tuple[Tensor, ...]:
         """Convert a layer that this one wraps, and return what it gives.
@@ -143,6 +165,8 @@ class Conversion:
             What it is called on.
         output_shapes : sequence of tuple of int
             What it gives, without the batch axis.
+        masks : mapping of str, optional
+            The masks that it uses.
         **kwargs
             What else it is called with.
         """
@@ -156,8 +180,9 @@ class Conversion:
             inputs=(),
             input_shapes=tuple(tensor.shape for tensor in sources),
             output_shapes=tuple(tuple(shape) for shape in output_shapes),
+            masks=masks or {},
         )
-        return convert_call(call, sources, self.draft)
+        return convert_call(call, sources, self.draft, masks)
 
     def unsupported(self, why: str) -> UnsupportedLayerError:
         """Make the error for an option that has no exact form; ``raise`` it."""
@@ -227,11 +252,16 @@ class Conversion:
             target = self.activated(logits, activation, part, attributes=attributes)
             self.draft.logits[target.population.name] = logits.population
             return target
+        name = self.call.name if part is None else f"{self.call.name}/{part}"
+        if name in self.draft.populations:
+            raise ValueError(
+                f"There is a population '{name}' already. Give this part another name."
+            )
         before = [t.population for t in sources]
         if channels_first is None:
             channels_first = any(p.channels_first and len(p.shape) == len(shape) for p in before)
         population = Population(
-            name=self.call.name if part is None else f"{self.call.name}/{part}",
+            name=name,
             shape=shape,
             offset=self.draft.n_nodes,
             layer=self.call.layer_class,
@@ -428,16 +458,32 @@ class Conversion:
         return values
 
 
-def convert_call(call: LayerCall, sources: Sequence[Tensor], draft: Draft) -> tuple[Tensor, ...]:
-    """Run a call's converter and hold what it gives against the shapes that Keras computed."""
+def convert_call(
+    call: LayerCall,
+    sources: Sequence[Tensor],
+    draft: Draft,
+    masks: Mapping[str, Any] | None = None,
+) -> tuple[Tensor, ...]:
+    """Run a call's converter and hold what it gives against the shapes that Keras computed.
+
+    Parameters
+    ----------
+    call : LayerCall
+    sources : sequence of Tensor
+        One per input of the call.
+    draft : Draft
+    masks : mapping of str, optional
+        The call's masks, with tensors in place of what stands for them.
+    """
     if call.kwargs.get("training"):
         raise UnsupportedLayerError(
             f"Layer '{call.name}' ({call.layer_class}) is called with training=True, so it does "
             "not compute at inference what the graph would say. Call it without."
         )
-    refuse_masks(call)
     converter = find_converter(call.layer, call.name, probe=draft.probe, untraced=call.untraced)
-    outputs = converter(Conversion(call, tuple(sources), draft))
+    if call.masks and not knows_masks(converter):
+        refuse_masks(call)
+    outputs = converter(_conversion(call, sources, draft, masks or {}))
     outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
     if not isinstance(outputs, (tuple, list)) or not all(isinstance(t, Tensor) for t in outputs):
         raise UnsupportedLayerError(
@@ -451,6 +497,19 @@ def convert_call(call: LayerCall, sources: Sequence[Tensor], draft: Draft) -> tu
             f"Keras gives {call.output_shapes}."
         )
     return tuple(outputs)
+
+
+def _conversion(
+    call: LayerCall, sources: Sequence[Tensor], draft: Draft, masks: Mapping[str, Any]
+) -> Conversion:
+    """Return what a converter works with: masks are no sources."""
+    if not call.inputs:  # a layer that another wraps
+        return Conversion(call, tuple(sources), draft, masks)
+    tensors = dict(zip(call.inputs, sources, strict=True))
+    inputs = list(call.inputs)
+    for ref in refs_in(given_masks(call)):
+        inputs.remove(ref)
+    return Conversion(call, tuple(tensors[ref] for ref in inputs), draft, masks, tensors)
 
 
 def _as_it_is(values: np.ndarray) -> np.ndarray:

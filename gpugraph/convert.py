@@ -7,7 +7,7 @@ from typing import Any
 from gpugraph.conversion import Draft, convert_call
 from gpugraph.graph import NeuronGraph
 from gpugraph.input_shape import InputShape
-from gpugraph.layer_call import TensorRef
+from gpugraph.layer_call import TensorRef, substitute
 from gpugraph.models import load_model
 from gpugraph.population import Tensor
 from gpugraph.topology import Topology, topology
@@ -83,7 +83,8 @@ def from_keras(
     tensors: dict[TensorRef, Tensor] = {}
     for call in calls:
         sources = tuple(tensors[ref] for ref in call.inputs)
-        outputs = convert_call(call, sources, draft)
+        masks = substitute(dict(call.masks), tensors)
+        outputs = convert_call(call, sources, draft, masks)
         tensors |= {TensorRef(call.name, i): tensor for i, tensor in enumerate(outputs)}
     return NeuronGraph(
         name=calls.name,

@@ -1,14 +1,20 @@
-"""CuPy, with CUDA's libraries and not TensorFlow's functions of the same names.
+"""CuPy and cuGraph, with CUDA's libraries and not TensorFlow's functions of the same names.
 
-TensorFlow exports functions named as those of cuBLAS, cuSPARSE and others, which pass calls on to
-the libraries of its own CUDA version if these are installed, and fail if not. Once it is imported,
-whatever is loaded later finds them first: of the 76 functions that cuBLAS 13 calls in cuBLASLt, 58
-are then TensorFlow 2.21's.
+TensorFlow exports functions named as those of cuBLAS, cuSPARSE, NCCL and others, which pass calls
+on to the libraries of its own CUDA version if these are installed, and fail if not. Once it is
+imported, whatever is loaded later finds them first: of the 76 functions that cuBLAS 13 calls in
+cuBLASLt, 58 are then TensorFlow 2.21's, and so are all of cuBLAS and cuSPARSE that cuGraph 26.10
+and its RAFT call.
+
+What is loaded here finds first what it is linked to, the C library's malloc and free, too. Of
+cuGraph that is the libraries alone: the Python modules around it may free what another malloc gave
+them, where one is preloaded.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -22,7 +28,7 @@ LIBRARIES = ("cublas", "cusolver", "cusparse")
 
 def import_cupy() -> ModuleType:
     """Import CuPy; beside TensorFlow, and where there is a GPU, with the libraries it calls."""
-    if "tensorflow" not in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
+    if not _is_beside_tensorflow():
         import cupy
 
         return cupy
@@ -31,11 +37,29 @@ def import_cupy() -> ModuleType:
 
         if cupy.is_available():
             for name in LIBRARIES:
-                with suppress(ImportError):  # raised again by what needs it
+                with suppress(Exception):  # raised again by what needs it
                     from cupy_backends.cuda import libs
 
                     getattr(libs, name)
     return cupy
+
+
+def load_cugraph() -> None:
+    """Load cuGraph's libraries, beside TensorFlow, before Python's modules of it do."""
+    if not _is_beside_tensorflow():
+        return
+    with _own_dependencies_first(), suppress(Exception):  # raised again by those modules
+        try:
+            libcugraph = importlib.import_module("libcugraph")
+        except ModuleNotFoundError:  # conda puts the libraries where they are found
+            ctypes.CDLL("libcugraph_c.so")
+        else:
+            libcugraph.load_library()
+
+
+def _is_beside_tensorflow() -> bool:
+    """Tell whether TensorFlow is there to be looked past, and the system can."""
+    return "tensorflow" in sys.modules and hasattr(os, "RTLD_DEEPBIND")
 
 
 @contextmanager

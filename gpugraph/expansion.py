@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from math import prod
 from typing import Any
 
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
 from gpugraph.input_shape import check_shape, shape_of
-from gpugraph.layer_call import LayerCall, Shape, TensorRef, shapes_text, substitute
-from gpugraph.masks import Mask, arguments, is_implied, masks_of_outputs, used_masks
+from gpugraph.layer_call import LayerCall, Shape, TensorRef, refs_in, shapes_text, substitute
+from gpugraph.masks import (
+    TAKING,
+    Mask,
+    arguments,
+    fresh_names,
+    is_implied,
+    made_masks,
+    used_masks,
+)
 
 
 class Expansion:
@@ -128,15 +137,15 @@ class Expansion:
         if not is_traceable(layer) or kwargs.get("training"):
             return self._call(node, name, args, kwargs, refs)
         implied = self._implied_masks(layer, args, kwargs)
-        used, masks = self._follow_masks(layer, name, args, kwargs, len(node.outputs))
-        if implied or used:
-            return self._call(node, name, args, kwargs, refs, "its inputs carry a mask")
+        own = {key: value for key, value in kwargs.items() if key not in implied}
+        call = LayerCall(name, type(layer).__name__, layer, args, own, (), (), (), 0)
+        given = own | self._used_masks(call)
         try:
-            outputs = self.open(layer, args, kwargs, refs, f"{name}/", len(node.outputs))
+            outputs = self.open(layer, args, given, f"{name}/", len(node.outputs))
         except NoTraceError as error:
             return self._call(node, name, args, kwargs, refs, str(error))
-        carried = {ref: mask for ref, mask in zip(outputs, masks, strict=True) if mask is not None}
-        self._masks |= carried
+        masks = self._made_masks(layer, name, args, own, len(outputs))
+        self._masks |= {x: mask for x, mask in zip(outputs, masks, strict=True) if mask is not None}
         return outputs
 
     def open(
@@ -144,7 +153,6 @@ class Expansion:
         layer: Any,
         args: Any,
         kwargs: Any,
-        refs: Sequence[TensorRef],
         prefix: str,
         n_outputs: int | None = None,
     ) -> list[TensorRef]:
@@ -154,9 +162,7 @@ class Expansion:
         ----------
         layer : keras.Layer
         args, kwargs
-            What it is called on.
-        refs : sequence of TensorRef
-            The tensors among them.
+            What it is called on; tensors are `TensorRef`.
         prefix : str
             Of the names of the calls.
         n_outputs : int, optional
@@ -167,14 +173,14 @@ class Expansion:
         NoTraceError
             If its ``call`` cannot be traced.
         """
-        from gpugraph.tracing import NoTraceError, own_names, symbol, traced
+        from gpugraph.tracing import NoTraceError, symbol, traced
 
         if any(layer is other for other in self._opening):
             raise NoTraceError("it calls itself")
         self._opening.append(layer)
         try:
-            with own_names():
-                specs = {ref: self._specs[ref] for ref in refs}
+            with fresh_names():
+                specs = {ref: self._specs[ref] for ref in refs_in([args, kwargs])}
                 inputs = {r: symbol((1, *shape_of(x)), x.dtype) for r, x in specs.items()}
                 args, kwargs = substitute((args, dict(kwargs)), inputs)
                 symbols = list(inputs.values())
@@ -193,6 +199,8 @@ class Expansion:
         refs: list[TensorRef],
         untraced: str | None = None,
     ) -> list[TensorRef]:
+        import keras
+
         layer = node.operation
         if _trains_by_default(type(layer).call):
             kwargs = {key: value for key, value in kwargs.items() if key != "training"}
@@ -200,7 +208,7 @@ class Expansion:
         implied = self._implied_masks(layer, args, kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in implied}
         refs = [ref for ref in refs if ref not in implied.values()]
-        used, masks = self._follow_masks(layer, name, args, kwargs, len(specs))
+        masks = self._made_masks(layer, name, args, kwargs, len(specs))
         call = LayerCall(
             name=name,
             layer_class=type(layer).__name__,
@@ -211,9 +219,11 @@ class Expansion:
             input_shapes=tuple(shape_of(self._specs[ref]) for ref in refs),
             output_shapes=tuple(shape_of(spec) for spec in specs),
             n_parameters=_n_parameters(layer, args, kwargs),
-            masks=used,
             untraced=untraced,
         )
+        call = replace(call, masks=self._used_masks(call))
+        if isinstance(layer, keras.Layer) and type(layer).__name__ in TAKING:
+            self._masks |= dict.fromkeys(refs)
         return self._add(call, specs, masks)
 
     def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, TensorRef]:
@@ -234,23 +244,43 @@ class Expansion:
         self._mask_calls |= {ref.call for ref in implied.values()}
         return implied
 
-    def _follow_masks(
-        self, layer: Any, name: str, args: Any, kwargs: Any, n_outputs: int
-    ) -> tuple[tuple[str, ...], list[Mask | None]]:
-        """Return whose masks a call uses, and which masks its outputs carry."""
+    def _used_masks(self, call: LayerCall) -> dict[str, Any]:
+        """Return the masks that a call uses, given or carried by its tensors."""
         import keras
 
-        if not isinstance(layer, keras.Layer):
-            return (), [None] * n_outputs
+        if not isinstance(call.layer, keras.Layer):
+            return {}
         tensors, masks = (
-            arguments(layer, *substitute((args, kwargs), known))
+            arguments(call.layer, *substitute((call.args, dict(call.kwargs)), known))
             for known in (self._specs, self._masks)
         )
-        used = used_masks(layer, tensors, masks)
-        return used, masks_of_outputs(layer, name, tensors, masks, n_outputs)
+        return used_masks(call, tensors, masks)
+
+    def _made_masks(
+        self, layer: Any, name: str, args: Any, kwargs: Any, n_outputs: int
+    ) -> list[Mask | None]:
+        """Return the masks that a call's outputs carry; add the operations that make them."""
+        import keras
+
+        none: list[Mask | None] = [None] * n_outputs
+        if not isinstance(layer, keras.Layer):
+            return none
+        made = made_masks(layer, arguments(layer, args, kwargs), self._specs, self._masks)
+        if made is None:
+            return none
+        known = {id(twin): ref for ref, twin in made.inputs.items()}
+        new = [spec for spec in made.masks if spec is not None and id(spec) not in known]
+        if new:
+            first = len(self.calls)
+            function = keras.Function(list(made.inputs.values()), new)
+            refs = self.expand(function, list(made.inputs), prefix=f"{name}/mask/")
+            known |= {id(spec): ref for spec, ref in zip(new, refs, strict=True)}
+            self._mask_calls |= {call.name for call in self.calls[first:]}
+        masks = [None if spec is None else Mask(known[id(spec)], spec) for spec in made.masks]
+        return (masks + none)[:n_outputs]
 
     def without_mask_calls(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
-        """Return the calls but for operations that made masks which their tensors carry anyway."""
+        """Return the calls but for operations that made masks which nothing reads."""
         import keras
 
         read = {ref.call for ref in outputs}
@@ -261,7 +291,7 @@ class Expansion:
                 self._mask_calls |= {ref.call for ref in call.inputs}
             else:
                 kept.append(call)
-                read |= {ref.call for ref in call.inputs}
+                read |= {ref.call for ref in call.reads}
         return kept[::-1]
 
     def _output_specs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 Shape = tuple[int, ...]
@@ -41,8 +41,9 @@ class LayerCall:
     n_parameters : int
         Of the layer, or of the variables that an operation is called on; a shared layer's count
         again at each call.
-    masks : tuple of str
-        Names of the calls whose masks it uses.
+    masks : mapping of str
+        By parameter of the layer, the masks it uses at inference: `TensorRef`, constants, lists
+        of them. Those that its tensors carry unseen, too, which ``kwargs`` do not hold.
     untraced : str, optional
         Why its own ``call`` could not be traced, where that was tried.
     """
@@ -56,8 +57,13 @@ class LayerCall:
     input_shapes: tuple[Shape, ...]
     output_shapes: tuple[Shape, ...]
     n_parameters: int
-    masks: tuple[str, ...] = ()
+    masks: Mapping[str, Any] = field(default_factory=dict)
     untraced: str | None = None
+
+    @property
+    def reads(self) -> tuple[TensorRef, ...]:
+        """All tensors that it goes by: its inputs, and masks."""
+        return (*self.inputs, *refs_in(self.masks))
 
 
 def substitute(structure: Any, tensors: Mapping[TensorRef, Any]) -> Any:
@@ -69,6 +75,17 @@ def substitute(structure: Any, tensors: Mapping[TensorRef, Any]) -> Any:
     if isinstance(structure, (list, tuple)):
         return type(structure)([substitute(value, tensors) for value in structure])
     return structure
+
+
+def refs_in(structure: Any) -> list[TensorRef]:
+    """Return every TensorRef in nested arguments, in order."""
+    if isinstance(structure, TensorRef):
+        return [structure]
+    if isinstance(structure, Mapping):
+        return refs_in(list(structure.values()))
+    if isinstance(structure, (list, tuple)):
+        return [ref for value in structure for ref in refs_in(value)]
+    return []
 
 
 def shapes_text(shapes: Sequence[Shape]) -> str:

@@ -1,24 +1,27 @@
 """Keras's masks: which layer makes one, which tensors carry it on, and which layers use it.
 
-A mask says for each input anew which of its time steps are left out, so a layer that uses one has
-no fixed edges. Masks travel with tensors, unseen in the model's graph; here their way is followed
-as Keras's ``Layer.__call__`` goes it.
+A mask says for each input anew which of its time steps are left out. Masks travel with tensors,
+unseen in the model's graph; here their way is followed as Keras's ``Layer.__call__`` goes it. What
+makes a mask becomes operations of the graph (``words/mask/not_equal``) where a layer uses it.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from gpugraph.errors import UnsupportedLayerError
-from gpugraph.layer_call import LayerCall
+from gpugraph.layer_call import LayerCall, TensorRef, refs_in, substitute
 
 # Layers whose output bears a mask though no input does.
 MAKERS = ("Embedding", "Masking", "ReversibleEmbedding", "Lambda")
 # Layers that look at the masks of their tensors themselves, instead of being given them.
 LOOKING = ("Multiply", "Maximum", "Minimum")
+# Layers that take the masks off the tensors that they are called on.
+TAKING = ("MultiHeadAttention",)
 # Layers that need a mask for training only.
 RESTING = ("BatchNormalization",)
 
@@ -29,13 +32,30 @@ class Mask:
 
     Attributes
     ----------
-    maker : str
-        Name of the layer call that made it.
+    ref : TensorRef
+        The tensor that says which places there are.
     spec : keras.KerasTensor
     """
 
-    maker: str
+    ref: TensorRef
     spec: Any
+
+
+@dataclass(frozen=True, eq=False)
+class MadeMasks:
+    """The masks that a call's outputs carry.
+
+    Attributes
+    ----------
+    inputs : mapping of TensorRef to keras.KerasTensor
+        Twins of the tensors and masks from which they are made, on which operations leave no
+        trace in the model's graph.
+    masks : list of keras.KerasTensor or None
+        One per output: one of the twins, or what operations make of them.
+    """
+
+    inputs: Mapping[TensorRef, Any]
+    masks: list[Any]
 
 
 def arguments(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,64 +80,85 @@ def is_implied(name: str, masks: Mapping[str, Any]) -> bool:
     return bool(carrying) if name == "mask" else name.removesuffix("_mask") in carrying - {name}
 
 
-def used_masks(layer: Any, tensors: Mapping[str, Any], masks: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return which calls made the masks that a layer uses at inference.
+def used_masks(
+    call: LayerCall, tensors: Mapping[str, Any], masks: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the masks that a layer uses at inference, by the parameter that takes them.
 
     Parameters
     ----------
-    layer : keras.Layer
+    call : LayerCall
     tensors, masks : mapping of str
         What each parameter of its call is given, and the `Mask` of each tensor in there.
     """
+    layer = call.layer
     accepted = inspect.signature(layer.call).parameters
     given = [name for name, value in tensors.items() if _holds_tensors(value)]
     if type(layer).__name__ in LOOKING:
-        read = given
+        read = dict.fromkeys(given, "mask")
     elif len(given) == 1:
-        read = given if "mask" in accepted else []
+        read = dict.fromkeys(given, "mask") if "mask" in accepted else {}
     else:
-        read = [name for name in given if f"{name}_mask" in accepted]
+        read = {name: f"{name}_mask" for name in given if f"{name}_mask" in accepted}
     if not _works_with_masks(layer):
-        return ()
-    return tuple(dict.fromkeys(m.maker for name in read for m in _found(masks[name])))
+        return {}
+    carried = {to: _refs(masks[name]) for name, to in read.items() if _found(masks[name])}
+    given_ones = given_masks(call)
+    if type(layer).__name__ in TAKING:
+        # It looks for the mask of its first tensor there alone.
+        given_ones.pop("query_mask", None)
+    return carried | given_ones
 
 
-def masks_of_outputs(
-    layer: Any, name: str, tensors: Mapping[str, Any], masks: Mapping[str, Any], n_outputs: int
-) -> list[Mask | None]:
-    """Return the mask that each output of a layer's call carries.
+def given_masks(call: LayerCall) -> dict[str, Any]:
+    """Return the masks among the arguments of a call of one of Keras's layers, by parameter."""
+    import keras
+
+    if not isinstance(call.layer, keras.Layer) or not _is_of_keras(call.layer):
+        return {}
+    return {
+        name: value
+        for name, value in arguments(call.layer, call.args, call.kwargs).items()
+        if (name == "mask" or name.endswith("_mask")) and not _is_empty(value)
+    }
+
+
+def made_masks(
+    layer: Any,
+    given: Mapping[str, Any],
+    specs: Mapping[TensorRef, Any],
+    masks: Mapping[TensorRef, Any],
+) -> MadeMasks | None:
+    """Return the masks that the outputs of a layer's call carry, if there are any.
 
     Parameters
     ----------
     layer : keras.Layer
-    name : str
-        Of the call.
-    tensors, masks : mapping of str
-        As for `used_masks`.
-    n_outputs : int
+    given : mapping of str
+        What each parameter of its call is given; tensors are `TensorRef`.
+    specs, masks : mapping of TensorRef
+        The `keras.KerasTensor` and the `Mask` (or None) of each tensor.
     """
     import keras
 
-    none: list[Mask | None] = [None] * n_outputs
     cls = type(layer)
-    first = next(iter(tensors))
-    incoming = _found(masks[first])
-    is_maker = cls.__name__ in MAKERS or not cls.__module__.startswith("keras.")
-    if not (incoming or is_maker):
-        return none
+    inputs = next(iter(given.values()))
+    incoming = [masks[ref] for ref in refs_in(inputs) if masks[ref] is not None]
+    if not (incoming or cls.__name__ in MAKERS or not _is_of_keras(layer)):
+        return None
     if cls.__name__ == "ReversibleEmbedding":
         # Marks its output in call(), and switches off what it inherits.
-        compute = super(cls, layer).compute_mask if not tensors.get("reverse") else None
+        compute = super(cls, layer).compute_mask if not given.get("reverse") else None
     else:
         compute = layer.compute_mask if layer.supports_masking else None
     if compute is None:
-        return none
-    inputs = keras.tree.map_structure(_unlinked, tensors[first])
-    carried = keras.tree.map_structure(_spec, masks[first])
-    found = keras.tree.flatten(compute(inputs, carried))
-    maker = incoming[0].maker if incoming and cls.__name__ not in MAKERS else name
-    made = [None if spec is None else Mask(maker, spec) for spec in found]
-    return (made + none)[:n_outputs]
+        return None
+    with fresh_names():
+        twins = {ref: _twin(specs[ref]) for ref in refs_in(inputs)}
+        twins |= {mask.ref: _twin(mask.spec) for mask in incoming}
+        carried = {ref: twins[m.ref] if (m := masks[ref]) else None for ref in refs_in(inputs)}
+        found = compute(substitute(inputs, twins), _masks_alone(substitute(inputs, carried)))
+    return MadeMasks(twins, keras.tree.flatten(found))
 
 
 def refuse_masks(call: LayerCall) -> None:
@@ -126,24 +167,27 @@ def refuse_masks(call: LayerCall) -> None:
     Raises
     ------
     UnsupportedLayerError
-        Naming the layer, and what made the mask.
+        Naming the layer and the mask.
     """
-    where = f"Cannot convert layer '{call.name}' ({call.layer_class})"
-    if call.masks:
-        makers = " and ".join(f"'{name}'" for name in call.masks)
-        raise UnsupportedLayerError(
-            f"{where}: it leaves out what the mask of layer {makers} says, which differs from "
-            f"input to input. Make {makers} without a mask (mask_zero=False for an Embedding, no "
-            f"Masking), or cut the model before '{call.name}'."
-        )
-    is_keras_layer = type(call.layer).__module__.startswith("keras.src.layers.")
-    if is_keras_layer and _works_with_masks(call.layer):
-        for name, value in arguments(call.layer, call.args, call.kwargs).items():
-            if (name == "mask" or name.endswith("_mask")) and not _is_empty(value):
-                raise UnsupportedLayerError(
-                    f"{where}: it is called with {name}=..., which decides which of its edges "
-                    "there are. Call it without, or cut the model before this layer."
-                )
+    names = " and ".join(f"'{ref.label}'" for ref in dict.fromkeys(refs_in(call.masks)))
+    raise UnsupportedLayerError(
+        f"Cannot convert layer '{call.name}' ({call.layer_class}): it leaves out what the mask "
+        f"{names} says, and its converter knows no masks. Make it without a mask (mask_zero=False "
+        f"for an Embedding, no Masking), or cut the model before '{call.name}'."
+    )
+
+
+@contextmanager
+def fresh_names() -> Iterator[None]:
+    """Let Keras name operations as in a new session, and go on afterwards as before."""
+    from keras.src.backend.common import global_state
+
+    before = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)
 
 
 def _works_with_masks(layer: Any) -> bool:
@@ -167,17 +211,36 @@ def _found(structure: Any) -> list[Mask]:
     return [x for x in keras.tree.flatten(structure) if isinstance(x, Mask)]
 
 
-def _spec(value: Any) -> Any:
-    """Return a mask as Keras knows it; None for what has none."""
-    return _unlinked(value.spec) if isinstance(value, Mask) else None
-
-
-def _unlinked(value: Any) -> Any:
-    """Return a tensor's twin, on which operations leave no trace in the model's graph."""
+def _refs(structure: Any) -> Any:
+    """Return the tensors that nested masks are; None for what has none."""
     import keras
 
-    is_tensor = isinstance(value, keras.KerasTensor)
-    return keras.KerasTensor(value.shape, dtype=value.dtype) if is_tensor else value
+    def ref(value: Any) -> TensorRef | None:
+        return value.ref if isinstance(value, Mask) else None
+
+    return keras.tree.map_structure(ref, structure)
+
+
+def _twin(spec: Any) -> Any:
+    """Return an input of a model of its own that is like a tensor."""
+    import keras
+
+    return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
+
+
+def _masks_alone(structure: Any) -> Any:
+    """Return nested masks; None for whatever is no tensor."""
+    import keras
+
+    def mask(value: Any) -> Any:
+        return value if isinstance(value, keras.KerasTensor) else None
+
+    return keras.tree.map_structure(mask, structure)
+
+
+def _is_of_keras(layer: Any) -> bool:
+    """Whether a layer is of one of Keras's own classes."""
+    return bool(type(layer).__module__.startswith("keras."))
 
 
 def _is_empty(value: Any) -> bool:

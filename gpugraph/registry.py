@@ -16,15 +16,23 @@ Converter = Callable[["Conversion"], "Tensor | Sequence[Tensor]"]
 C = TypeVar("C", bound=Converter)
 
 _CONVERTERS: dict[str, Converter] = {}
+_KNOWING_MASKS: set[Converter] = set()
 
 
-def converts(*class_names: str) -> Callable[[C], C]:
+def converts(*class_names: str, masks: bool = False) -> Callable[[C], C]:
     """Register a function as the converter of the layers of these classes.
 
     Functional operators go by ``ops.`` and their class: ``x + y`` is "ops.Add".
 
     The function takes a `Conversion`, adds populations and projections to it, and returns the
     tensor (or tensors) that the layer gives.
+
+    Parameters
+    ----------
+    *class_names : str
+    masks : bool
+        Whether it goes by the masks of Keras that the layer uses (``call.masks``). Calls that use
+        one are refused otherwise.
 
     Raises
     ------
@@ -53,6 +61,8 @@ def converts(*class_names: str) -> Callable[[C], C]:
                     "another name."
                 )
         _CONVERTERS.update(dict.fromkeys(class_names, converter))
+        if masks:
+            _KNOWING_MASKS.add(converter)
         return converter
 
     return register
@@ -115,6 +125,11 @@ def _key(layer: Any) -> str:
 def _is_of_keras(cls: type) -> bool:
     """Whether a class is one of Keras's, or one that tracing puts among them."""
     return cls.__module__.startswith(("keras.", "gpugraph."))
+
+
+def knows_masks(converter: Converter) -> bool:
+    """Whether a converter goes by the masks that a layer uses."""
+    return converter in _KNOWING_MASKS
 
 
 def _is_own(converter: Converter) -> bool:

@@ -16,6 +16,7 @@ from gpugraph.errors import ModelError, SelectionError
 from gpugraph.expansion import Expansion, functional, is_plain
 from gpugraph.input_shape import InputShape, shape_of
 from gpugraph.layer_call import LayerCall, TensorRef, shapes_text, substitute
+from gpugraph.masks import arguments, fresh_names
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -146,6 +147,8 @@ class Topology:
                 args, kwargs = substitute((call.args, dict(call.kwargs)), tensors)
                 if getattr(call.layer, "_call_has_training_arg", False):
                     kwargs.setdefault("training", False)  # as in model.predict
+                if self.traced:
+                    _carry_masks(call, args, kwargs, tensors)
                 outputs = keras.tree.flatten(call.layer(*args, **kwargs))
                 tensors |= {TensorRef(call.name, i): t for i, t in enumerate(outputs)}
         return {
@@ -244,10 +247,10 @@ def _of_own_call(
     import keras
 
     from gpugraph.model_inputs import model_inputs
-    from gpugraph.tracing import NoTraceError, own_names
+    from gpugraph.tracing import NoTraceError
 
     expansion = Expansion(trace=True)
-    with own_names():
+    with fresh_names():
         tensors = model_inputs(model, input_shape, dtypes)
     inputs: list[TensorRef] = []
 
@@ -258,7 +261,7 @@ def _of_own_call(
 
     arguments = keras.tree.map_structure(add, tensors)
     try:
-        outputs = expansion.open(model, (), arguments, inputs, prefix="")
+        outputs = expansion.open(model, (), arguments, prefix="")
     except NoTraceError as error:
         raise ModelError(
             f"The call() of model '{model.name}' (class {type(model).__name__}) cannot be traced: "
@@ -282,6 +285,19 @@ def _of_own_call(
     if dtypes is None and tokens & set(found.inputs):
         return _of_own_call(model, input_shape, dict.fromkeys(tokens & set(found.inputs), "int32"))
     return found
+
+
+def _carry_masks(call: LayerCall, args: Any, kwargs: Any, tensors: dict[TensorRef, Any]) -> None:
+    """Put masks on the tensors that a layer is called on, which a traced layer's may have lost."""
+    import keras
+    from keras.src.backend import set_keras_mask
+
+    given = arguments(call.layer, args, kwargs) if call.masks else {}
+    for parameter, masks in call.masks.items():
+        if parameter not in kwargs:
+            name = parameter.removesuffix("_mask")
+            masked = given[name] if name in given else next(iter(given.values()))
+            keras.tree.map_structure(set_keras_mask, masked, substitute(masks, tensors))
 
 
 def _samples(x: np.ndarray) -> list[np.ndarray]:

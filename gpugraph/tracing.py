@@ -5,17 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 from keras.src.backend import AutocastScope
-from keras.src.backend.common import global_state
 from keras.src.ops.node import Node
 
 from gpugraph.expansion import is_plain, notes_wrong_shapes
+from gpugraph.masks import fresh_names
 from gpugraph.registry import has_converter
 
 # Methods of operators, where the right operand is asked next.
@@ -82,7 +81,7 @@ def traced(
     args, kwargs
         What its ``call`` is given: among others these tensors.
     inputs : sequence of KerasTensor
-        Made by `symbol`, within `own_names`.
+        Made by `symbol`, within `fresh_names`.
     n_outputs : int, optional
         How many tensors Keras has noted as its outputs.
 
@@ -100,17 +99,6 @@ def traced(
         yield _function(layer, args, kwargs, list(inputs), n_outputs)
     finally:
         _forget(_nodes_behind(inputs))
-
-
-@contextmanager
-def own_names() -> Iterator[None]:
-    """Let Keras number names from the start, and go on afterwards as if nothing had been named."""
-    counters = global_state.get_global_attribute("object_name_uids")
-    global_state.set_global_attribute("object_name_uids", defaultdict(int))
-    try:
-        yield
-    finally:
-        global_state.set_global_attribute("object_name_uids", counters)
 
 
 def _function(
@@ -236,7 +224,7 @@ def _noted_call(layer: Any, args: Any, kwargs: Any, symbols: Sequence[Any]) -> A
     """
     if not (layer.built or getattr(layer.build, "_is_default", False)):
         raise NoTraceError(f"its layer '{layer.name}' is not built; call the model on data once")
-    with own_names():
+    with fresh_names():
         twins = {id(x): symbol(x.shape, x.dtype) for x in symbols}
         try:
             outputs = _called(

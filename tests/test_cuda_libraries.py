@@ -1,10 +1,15 @@
 """Functions of CUDA's libraries are found behind functions of the same names."""
 
+import os
 import shutil
 import subprocess
 import sys
+import types
 
 import pytest
+
+from gpugraph.cuda_libraries import import_cupy
+from tests.contracts import fakes
 
 SOURCES = {
     "library": "int answer() { return 13; }",
@@ -23,6 +28,26 @@ with _own_dependencies_first() if sys.argv[1] == "own" else contextlib.nullconte
 assert (ctypes.CDLL, sys.getdlopenflags()) == (plain, flags)
 """
 
+CUGRAPH = """
+import ctypes, os, sys, types
+from gpugraph.cuda_libraries import load_cugraph
+
+ctypes.CDLL("./libstand_in.so", os.RTLD_GLOBAL | os.RTLD_NOW)
+before, package = sys.argv[1:]
+if before == "tensorflow":
+    sys.modules["tensorflow"] = types.ModuleType("tensorflow")
+if package == "pip":
+    sys.modules["libcugraph"] = types.ModuleType("libcugraph")
+    sys.modules["libcugraph"].load_library = lambda: ctypes.CDLL("./libcugraph_c.so")
+elif package == "conda":
+    sys.modules["libcugraph"] = None
+    os.chdir("/")  # the loader finds it
+else:
+    sys.modules["libcugraph"] = types.ModuleType("broken")
+load_cugraph()
+print(ctypes.CDLL(os.path.join(os.environ["LD_LIBRARY_PATH"], "libcugraph_c.so")).ask())
+"""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -35,6 +60,7 @@ def folder(tmp_path_factory):
         if name == "caller":
             command += ["-L.", "-llibrary", "-Wl,-rpath,$ORIGIN"]
         subprocess.run(command, cwd=folder, check=True, timeout=60)
+    shutil.copy(folder / "libcaller.so", folder / "libcugraph_c.so")
     return folder
 
 
@@ -43,3 +69,42 @@ def test_libraries_find_what_they_are_linked_to(folder, libraries, answer):
     command = [sys.executable, "-c", SCRIPT, libraries]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == (answer, "")
+
+
+@pytest.mark.parametrize(
+    ("before", "package", "answer"),
+    [
+        ("nothing", "pip", "0"),
+        ("tensorflow", "pip", "13"),
+        ("tensorflow", "conda", "13"),
+        ("tensorflow", "broken", "0"),
+    ],
+)
+def test_cugraph_finds_what_it_is_linked_to(folder, before, package, answer):
+    done = subprocess.run(
+        [sys.executable, "-c", CUGRAPH, before, package],
+        cwd=folder,
+        env={**os.environ, "LD_LIBRARY_PATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout.strip(), done.stderr) == (answer, "")
+
+
+@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError, AttributeError])
+def test_cupy_is_there_where_a_library_of_its_own_is_not(monkeypatch, error):
+    class Libraries(types.ModuleType):
+        def __getattr__(self, name):
+            raise error(f"lib{name}.so.13 cannot be opened")
+
+    cupy, parent = fakes.cupy(), types.ModuleType("cupy_backends.cuda")
+    parent.libs = Libraries("libs")
+    for name, module in {
+        "tensorflow": types.ModuleType("tensorflow"),
+        "cupy": cupy,
+        "cupy_backends": types.ModuleType("cupy_backends"),
+        "cupy_backends.cuda": parent,
+    }.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    assert import_cupy() is cupy

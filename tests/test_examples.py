@@ -34,6 +34,18 @@ def lstm_text():
     return keras.Model(tokens, layers.Dense(1, activation="sigmoid", name="label")(x), name="lstm")
 
 
+def masked_text():
+    """Return a text classifier that leaves out the places without a word."""
+    tokens = keras.Input((LENGTH,), dtype="int32", name="tokens")
+    x = layers.Embedding(WORDS, 5, mask_zero=True, name="words")(tokens)
+    x = layers.Bidirectional(layers.GRU(3, return_sequences=True), name="both")(x)
+    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    x = layers.GlobalAveragePooling1D(name="mean")(x)
+    return keras.Model(
+        tokens, layers.Dense(2, activation="softmax", name="label")(x), name="masked"
+    )
+
+
 def autoencoder():
     """Return a convolutional autoencoder whose first kernel is 3 x 3 x 1 x 32."""
     return keras.Sequential(
@@ -50,7 +62,7 @@ def autoencoder():
 
 
 @pytest.fixture(
-    params=[transformer_encoder, lstm_text, u_net, siamese, auxiliary, autoencoder],
+    params=[transformer_encoder, lstm_text, masked_text, u_net, siamese, auxiliary, autoencoder],
     ids=lambda build: build.__name__,
 )
 def model(request):

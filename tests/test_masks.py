@@ -1,4 +1,4 @@
-"""Keras's masks, followed through the model: where they go, who uses them, what is refused."""
+"""Keras's masks, followed through the model: where they go, who uses them, and how."""
 
 import keras
 import numpy as np
@@ -6,6 +6,10 @@ import pytest
 from keras import layers
 
 import gpugraph as gg
+from gpugraph import registry
+from gpugraph.layer_call import refs_in
+from tests.jacobian import randomise
+from tests.reach import assert_reaches
 
 # Keras says so of every layer that loses a mask.
 pytestmark = pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
@@ -29,7 +33,6 @@ USERS = {
     "GRU": lambda x: layers.GRU(2, return_sequences=True)(x),
     "RNN": lambda x: layers.RNN(layers.LSTMCell(2))(x),
     "Bidirectional": lambda x: layers.Bidirectional(layers.GRU(2))(x),
-    "TimeDistributed": lambda x: layers.TimeDistributed(layers.Softmax())(x),
     "GlobalAveragePooling1D": lambda x: layers.GlobalAveragePooling1D()(x),
     "MultiHeadAttention": lambda x: layers.MultiHeadAttention(2, 3)(x, x),
     "GroupedQueryAttention": lambda x: layers.GroupQueryAttention(3, 2, 1)(x, x),
@@ -57,14 +60,58 @@ LOSERS = {
 }
 
 
+WORDS = {"words/mask/not_equal"}
+TOKENS = np.array([[1, 0, 4, 0], [0, 0, 2, 3], [3, 1, 1, 2], [0, 4, 0, 0]])
+
+
+def random_model(inputs, outputs, seed=0):
+    """Return a model with random weights."""
+    model = keras.Model(inputs, outputs)
+    randomise(model, seed)
+    return model
+
+
+def steps(value=0.0):
+    """Return sequences of which some steps hold that value alone."""
+    x = np.random.default_rng(0).standard_normal((4, 4, 6))
+    x[TOKENS == 0] = value
+    x[0, 0, :3] = value
+    return x
+
+
+def uses(call):
+    """Return the names of the tensors that a call takes for masks."""
+    return {ref.label for ref in refs_in(call.masks)}
+
+
 @pytest.mark.parametrize("name", USERS)
-@pytest.mark.parametrize(("source", "maker"), [(text, "words"), (image, "masking")])
-def test_a_layer_that_uses_a_mask_is_refused(source, maker, name):
+@pytest.mark.parametrize(
+    ("source", "mask", "data"),
+    [(text, "words/mask/not_equal", TOKENS), (image, "masking/mask/any", steps())],
+)
+def test_layers_that_use_a_mask(source, mask, data, name):
     inputs, x = source()
-    model = keras.Model(inputs, USERS[name](x))
-    assert [call.masks for call in gg.topology(model) if call.layer_class == name] == [(maker,)]
+    model = random_model(inputs, USERS[name](x))
+    graph = gg.from_keras(model)
+    assert [uses(c) for c in graph.topology if c.layer_class == name] == [{mask}]
+    assert graph.verify(data).passed
+    assert mask in graph.populations
+
+
+@pytest.mark.parametrize("couplings", [False, True])
+@pytest.mark.parametrize("name", USERS)
+def test_whatever_changes_an_output_leads_to_it(name, couplings):
+    inputs, x = image()
+    graph = gg.from_keras(random_model(inputs, USERS[name](x)), couplings=couplings)
+    assert graph.verify(steps()).passed
+    assert_reaches(graph, steps(), np.where(steps() == 0, 1, 0))
+
+
+def test_a_layer_whose_converter_knows_no_masks():
+    inputs, x = text()
+    model = keras.Model(inputs, layers.TimeDistributed(layers.Softmax(), name="steps")(x))
     with pytest.raises(
-        gg.UnsupportedLayerError, match=f"{name}.* mask of layer '{maker}'.*mask_zero=False"
+        gg.UnsupportedLayerError, match=r"'steps' .*mask 'words/mask/not_equal' .*mask_zero=False"
     ):
         gg.from_keras(model)
 
@@ -73,14 +120,14 @@ def test_a_layer_that_uses_a_mask_is_refused(source, maker, name):
 def test_layers_that_carry_a_mask_on(name):
     inputs, x = text()
     model = keras.Model(inputs, layers.GlobalAveragePooling1D(name="mean")(CARRIERS[name](x)))
-    assert gg.topology(model)["mean"].masks == ("words",)
+    assert uses(gg.topology(model)["mean"]) == WORDS
 
 
 @pytest.mark.parametrize("name", LOSERS)
 def test_layers_that_lose_a_mask(name):
     inputs, x = text()
     model = keras.Model(inputs, layers.GlobalAveragePooling1D(name="mean")(LOSERS[name](x)))
-    assert gg.topology(model)["mean"].masks == ()
+    assert not gg.topology(model)["mean"].masks
     assert gg.from_keras(model).verify(np.array([[1, 0, 4, 0]])).passed
 
 
@@ -114,9 +161,8 @@ def test_masks_in_a_model_that_was_saved(tmp_path, name):
     outputs = [layers.Flatten()(x), layers.GlobalAveragePooling1D(name="mean")(x)]
     keras.Model(inputs, outputs).save(tmp_path / "both.keras")
     keras.Model(inputs, outputs[0]).save(tmp_path / "flat.keras")
-    assert gg.topology(tmp_path / "both.keras")["mean"].masks == ("words",)
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'mean' .* mask of layer 'words'"):
-        gg.from_keras(tmp_path / "both.keras")
+    assert uses(gg.topology(tmp_path / "both.keras")["mean"]) == WORDS
+    assert gg.from_keras(tmp_path / "both.keras").verify(TOKENS).passed
     graph = assert_converts(keras.saving.load_model(tmp_path / "flat.keras"))
     assert not any(call.layer_class == "NotEqual" for call in graph.topology)
 
@@ -132,7 +178,7 @@ def test_a_mask_goes_through_nested_models():
     tokens = np.array([[1, 0, 4, 0]])
     words = model.get_layer("words").get_weights()[0]
     np.testing.assert_allclose(model(tokens), words[[1, 4]].mean(0)[None], rtol=1e-6)
-    assert gg.topology(model)["mean"].masks == ("words",)
+    assert uses(gg.topology(model)["mean"]) == WORDS
     assert_converts(keras.Model(inputs, inner(x)))
 
 
@@ -141,9 +187,9 @@ def test_a_mask_is_used_inside_a_nested_model():
     inner = keras.Model(features, layers.LSTM(2, name="lstm")(features), name="inner")
     inputs, x = text()
     model = keras.Model(inputs, inner(x))
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'inner/lstm' .* mask of layer 'words'"):
-        gg.from_keras(model)
-    assert gg.topology(inner)["lstm"].masks == ()
+    assert uses(gg.topology(model)["inner/lstm"]) == WORDS
+    assert gg.from_keras(model).verify(TOKENS).passed
+    assert not gg.topology(inner)["lstm"].masks
 
 
 def test_a_mask_that_a_nested_model_makes():
@@ -151,7 +197,7 @@ def test_a_mask_that_a_nested_model_makes():
     inner = keras.Model(tokens, x, name="inner")
     inputs = keras.Input((4,), dtype="int32")
     model = keras.Model(inputs, layers.GlobalAveragePooling1D(name="mean")(inner(inputs)))
-    assert gg.topology(model)["mean"].masks == ("inner/words",)
+    assert uses(gg.topology(model)["mean"]) == {"inner/words/mask/not_equal"}
 
 
 def test_operators_lose_masks():
@@ -163,12 +209,12 @@ def test_merging_needs_every_mask_but_concatenation_any():
     inputs, x = text()
     others, y = text(mask_zero=False, name="others")
     added = layers.GlobalAveragePooling1D(name="added")(layers.Add()([x, y]))
-    joined = layers.GlobalAveragePooling1D(name="joined")(layers.Concatenate()([y, x]))
+    joined = layers.GlobalAveragePooling1D(name="joined")(layers.Concatenate(name="all")([y, x]))
     calls = gg.topology(keras.Model([inputs, others], [added, joined]))
-    assert calls["added"].masks == ()
-    assert calls["joined"].masks == ("words",)
-    both = layers.GlobalAveragePooling1D(name="both")(layers.Add()([x, x]))
-    assert gg.topology(keras.Model(inputs, both))["both"].masks == ("words",)
+    assert not calls["added"].masks
+    assert uses(calls["joined"]) == {"all/mask/any"}
+    both = layers.GlobalAveragePooling1D(name="both")(layers.Add(name="sum")([x, x]))
+    assert uses(gg.topology(keras.Model(inputs, both))["both"]) == {"sum/mask/logical_or"}
 
 
 def test_attention_goes_by_its_query():
@@ -176,11 +222,11 @@ def test_attention_goes_by_its_query():
     others, y = text(mask_zero=False, name="others")
     mean = layers.GlobalAveragePooling1D(name="mean")
     of_query = mean(layers.MultiHeadAttention(1, 2, name="attention")(x, y))
-    assert gg.topology(keras.Model([inputs, others], of_query))["mean"].masks == ("words",)
+    assert uses(gg.topology(keras.Model([inputs, others], of_query))["mean"]) == WORDS
     of_value = mean(layers.MultiHeadAttention(1, 2, name="attention")(y, x))
     calls = gg.topology(keras.Model([inputs, others], of_value))
-    assert calls["attention"].masks == ("words",)
-    assert calls["mean"].masks == ()
+    assert uses(calls["attention"]) == WORDS
+    assert not calls["mean"].masks
 
 
 def test_recurrent_layers_with_an_initial_state_do_not_see_a_mask():
@@ -200,14 +246,14 @@ def test_masking_makes_a_mask_of_its_own():
     inputs, x = text()
     masked = layers.Masking(name="masking")(x)
     model = keras.Model(inputs, layers.GlobalAveragePooling1D(name="mean")(masked))
-    assert gg.topology(model)["mean"].masks == ("masking",)
+    assert uses(gg.topology(model)["mean"]) == {"masking/mask/any"}
 
 
 def test_sequence_ends_the_mask():
     inputs, x = text()
     last = layers.LSTM(3, name="last")(x)
     model = keras.Model(inputs, layers.Softmax(name="softmax")(last))
-    assert gg.topology(model)["softmax"].masks == ()
+    assert not gg.topology(model)["softmax"].masks
 
 
 def test_a_reversible_embedding_makes_a_mask_forwards_only():
@@ -215,18 +261,119 @@ def test_a_reversible_embedding_makes_a_mask_forwards_only():
     layer = layers.ReversibleEmbedding(5, 6, mask_zero=True, name="words")
     x = layer(tokens)
     mean = layers.GlobalAveragePooling1D(name="mean")
-    assert gg.topology(keras.Model(tokens, mean(x)))["mean"].masks == ("words",)
+    assert uses(gg.topology(keras.Model(tokens, mean(x)))["mean"]) == WORDS
     back = mean(layer(layers.Conv1D(6, 1)(x), reverse=True))
-    assert gg.topology(keras.Model(tokens, back))["mean"].masks == ()
+    assert not gg.topology(keras.Model(tokens, back))["mean"].masks
 
 
-@pytest.mark.parametrize("mask", [np.array([[True, False, True, True]]), "input"])
-def test_a_mask_given_by_hand_is_refused(mask):
+def test_a_mask_that_attention_takes_off():
+    """MultiHeadAttention leaves the tensors that it is called on without their masks."""
+    inputs, x = text()
+    before = layers.GlobalAveragePooling1D(name="before")(x)
+    attended = layers.MultiHeadAttention(1, 2, name="attention")(x, x)
+    after = layers.Multiply(name="after")([x, attended])
+    own = layers.LSTM(2, name="own")(attended)
+    added = layers.GRU(2, name="added")(layers.Add()([x, attended]))
+    graph = gg.from_keras(random_model(inputs, [before, after, own, added]))
+    assert uses(graph.topology["own"]) == uses(graph.topology["after"]) == WORDS
+    first, second = graph.topology["after"].masks["mask"]
+    assert first is None
+    assert second is not None
+    # Keras runs it after the attention, but notes the mask that it had when it was called.
+    assert graph.topology["before"].masks
+    assert graph.topology["added"].masks
+    assert graph.verify(TOKENS).passed
+
+
+def test_masks_that_are_joined():
+    inputs, x = text()
+    others, y = text(name="others")
+    joined = layers.Concatenate(name="joined")([x, y])
+    model = keras.Model([inputs, others], layers.LSTM(2, name="lstm")(joined))
+    graph = gg.from_keras(model)
+    assert uses(graph.topology["lstm"]) == {"joined/mask/any"}
+    assert graph.verify([TOKENS, TOKENS[::-1]]).passed
+    added = random_model(
+        [inputs, others], layers.GRU(2, name="gru")(layers.Add(name="sum")([x, y]))
+    )
+    graph = gg.from_keras(added)
+    assert uses(graph.topology["gru"]) == {"sum/mask/logical_or"}
+    assert graph.verify([TOKENS, TOKENS[::-1]]).passed
+
+
+def test_names_do_not_depend_on_what_was_built_before():
+    first = list(gg.from_keras(keras.Model(*joined_masks())).populations)
+    assert list(gg.from_keras(keras.Model(*joined_masks())).populations) == first
+    assert layers.Dense(1).name == f"dense_{int(layers.Dense(1).name.split('_')[1]) - 1}"
+
+
+def joined_masks():
+    """Return inputs and output of a model whose mask takes several operations."""
+    inputs, x = text()
+    others, y = text(name="others")
+    return [inputs, others], layers.LSTM(2, name="lstm")(layers.Add(name="sum")([x, y]))
+
+
+def test_an_operation_that_a_user_made_reads_as_a_mask():
     inputs = keras.Input((4, 6))
-    given = [inputs]
-    if isinstance(mask, str):
-        mask = keras.Input((4,), dtype="bool")
-        given.append(mask)
-    model = keras.Model(given, layers.GlobalAveragePooling1D()(inputs, mask=mask))
-    with pytest.raises(gg.UnsupportedLayerError, match=r"is called with mask=.*Call it without"):
+    mask = keras.ops.not_equal(inputs[:, :, 0], 0.0)
+    output = layers.GlobalAveragePooling1D(name="mean")(inputs, mask=mask)
+    graph = gg.from_keras(keras.Model(inputs, output))
+    assert uses(graph.topology["mean"]) == {mask._keras_history.operation.name}
+    assert graph.verify(steps()).passed
+
+
+def test_a_constant_mask_is_refused():
+    inputs = keras.Input((4, 6))
+    mask = np.array([[True, False, True, True]])
+    model = keras.Model(inputs, layers.GlobalAveragePooling1D(name="mean")(inputs, mask=mask))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'mean' .*its mask is a constant"):
         gg.from_keras(model)
+
+
+def test_a_mean_of_nothing_is_undefined():
+    inputs, x = text()
+    graph = gg.from_keras(keras.Model(inputs, layers.GlobalAveragePooling1D(name="mean")(x)))
+    tokens = np.array([[0, 0, 0, 0], [1, 0, 0, 0]])
+    assert np.isnan(graph.evaluate(tokens)["mean"][0]).all()
+    assert graph.verify(tokens).passed
+
+
+def test_with_weights_of_a_model_with_masks():
+    graph = gg.from_keras(random_model(*joined_masks()))
+    other = random_model(*joined_masks(), seed=1)
+    assert graph.with_weights(other).verify([TOKENS, TOKENS[::-1]]).passed
+
+
+class Halved(layers.Layer):
+    """A layer of a user's that halves the steps that its mask hides."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, x, mask=None):
+        return x if mask is None else keras.ops.where(mask[..., None], x, x / 2)
+
+
+def test_a_converter_of_ones_own_that_knows_masks(monkeypatch):
+    monkeypatch.setattr(registry, "_CONVERTERS", dict(registry._CONVERTERS))
+    monkeypatch.setattr(registry, "_KNOWING_MASKS", set(registry._KNOWING_MASKS))
+    inputs, x = text()
+    model = keras.Model(inputs, Halved(name="halved")(x))
+
+    def halved(call):
+        mask = call.masks["mask"]
+        target = call.population(
+            dynamics=lambda x, m: np.where(m[..., None] != 0, x, x / 2), sources=[call.source, mask]
+        )
+        call.project_elementwise(call.source, target, kind="dynamic")
+        call.project_elementwise(mask.reshape((*mask.shape, 1)), target, kind="dynamic")
+        return target
+
+    gg.converts("Halved")(halved)
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'halved' .*its converter knows no masks"):
+        gg.from_keras(model)
+    monkeypatch.delitem(registry._CONVERTERS, "Halved")
+    gg.converts("Halved", masks=True)(halved)
+    assert gg.from_keras(model).verify(TOKENS).passed

@@ -533,31 +533,57 @@ def test_layers_called_for_training_are_refused():
         gg.from_keras(model, trace=True)
 
 
-def test_layers_that_use_a_mask_are_refused():
-    class Masked(layers.Layer):
-        supports_masking = True
+class Averaged(layers.Layer):
+    """Goes by the mask that its input carries."""
 
-        def call(self, x, mask=None):
-            return x
+    supports_masking = True
 
-    x = keras.Input((4,), dtype="int32")
-    y = Masked(name="masked")(layers.Embedding(5, 3, mask_zero=True, name="words")(x))
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'masked' \(Masked\).*mask"):
-        gg.from_keras(keras.Model(x, y), trace=True)
+    def call(self, x, mask=None):
+        weights = ops.expand_dims(ops.cast(mask, "float32"), -1)
+        return x * weights / ops.sum(weights, axis=1, keepdims=True)
 
 
-def test_masks_go_on_behind_a_traced_layer():
-    class Passing(layers.Layer):
-        supports_masking = True
+class Doubled(layers.Layer):
+    """Passes masks on."""
 
-        def call(self, x):
-            return 2 * x
+    supports_masking = True
 
-    x = keras.Input((4,), dtype="int32")
-    y = Passing()(layers.Embedding(5, 3, mask_zero=True, name="words")(x))
-    model = keras.Model(x, layers.Attention(name="reader")([y, y]))
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'reader' .*mask of layer 'words'"):
-        gg.from_keras(model, trace=True)
+    def call(self, x):
+        return 2 * x
+
+
+class Words(layers.Layer):
+    """Makes a mask."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.words = layers.Embedding(5, 3, mask_zero=True, name="words")
+
+    def call(self, tokens):
+        return self.words(tokens)
+
+    def compute_mask(self, tokens, mask=None):
+        return self.words.compute_mask(tokens)
+
+
+@pytest.mark.parametrize("first", [layers.Embedding(5, 3, mask_zero=True), Words()])
+@pytest.mark.parametrize(
+    "last", ["Averaged", "LSTM", "GlobalAveragePooling1D", "Multiply", "MultiHeadAttention"]
+)
+def test_masks_go_through_traced_layers(first, last):
+    tokens = keras.Input((4,), dtype="int32", name="tokens")
+    x = Doubled()(first(tokens))
+    readers = {
+        "Averaged": lambda: Averaged()(x),
+        "LSTM": lambda: layers.LSTM(2)(x),
+        "GlobalAveragePooling1D": lambda: layers.GlobalAveragePooling1D()(x),
+        "Multiply": lambda: layers.Multiply()([x, layers.Dense(3)(x)]),
+        "MultiHeadAttention": lambda: layers.MultiHeadAttention(1, 2)(x, x),
+    }
+    model = keras.Model(tokens, readers[last]())
+    graph = gg.from_keras(model, trace=True)
+    for batch in ([[1, 2, 0, 0]], [[3, 1, 2, 4]], [[0, 2, 0, 1]]):
+        assert graph.verify(np.array(batch)).passed
 
 
 def test_what_cannot_be_traced_is_probed():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.arrays import namespace, require_memory
+from gpugraph.arrays import require_gpu, require_memory
 from gpugraph.engines.cugraph_graph import (
     DIRECTED,
     MERGING_BYTES,
@@ -32,6 +32,7 @@ MOST_ROWS = 2**31 - 1
 MOST_GRAPH_ROWS = 2_147_483_100
 # cugraph.Graph keeps its frame, checks it, and builds: what pylibcugraph takes, and once more.
 CHECKED = DIRECTED + 1.5
+IN_MEMORY = "take to_networkx() or to_scipy(), which need none"
 
 
 def to_cudf(graph: NeuronGraph, weight: Weight, rows: int) -> Iterator[Any]:
@@ -40,7 +41,8 @@ def to_cudf(graph: NeuronGraph, weight: Weight, rows: int) -> Iterator[Any]:
         raise SelectionError(
             f"rows must be from 1 to {MOST_ROWS:,}, cuDF's limit for a frame, not {rows:,}."
         )
-    xp, cudf = namespace("cuda"), import_library("cudf", "to_cudf")
+    xp = require_gpu("to_cudf", "take edges() or to_dask(), which need none")
+    cudf = import_library("cudf", "to_cudf")
     return _frames(graph, weight, rows, xp, cudf)
 
 
@@ -68,7 +70,7 @@ def to_cugraph(graph: NeuronGraph, weight: Weight, store_transposed: bool) -> An
             f"{graph.n_edges:,}. Take a part of the graph, or gpugraph's own functions, which "
             "build larger ones (engine='cugraph', gpugraph.louvain ...)."
         )
-    xp = namespace("cuda")
+    xp = require_gpu("to_cugraph", IN_MEMORY)
     cugraph, cudf = (import_library(name, "to_cugraph") for name in ("cugraph", "cudf"))
     ids, number = graph.index_dtype, graph.weight_dtype
     size = 2 * ids.itemsize + number.itemsize
@@ -98,7 +100,8 @@ def to_nx_cugraph(graph: NeuronGraph, weight: Weight) -> Any:
             f"nodes and {graph.n_edges:,} edges. Take a part of the graph, or gpugraph's own "
             "measures, which networkx also finds (backend='gpugraph')."
         )
-    xp, library = namespace("cuda"), import_library("nx_cugraph", "to_nx_cugraph")
+    xp = require_gpu("to_nx_cugraph", IN_MEMORY)
+    library = import_library("nx_cugraph", "to_nx_cugraph")
     ids, number = np.dtype(np.int32), graph.weight_dtype
     is_multigraph = may_have_parallel_edges(graph)
     size = 2 * ids.itemsize + number.itemsize

@@ -15,9 +15,10 @@ from gpugraph.arrays import (
     Array,
     free_memory,
     give_back,
-    namespace,
+    require_gpu,
     require_memory,
 )
+from gpugraph.cuda_libraries import load_cugraph
 from gpugraph.edges import Edgelist, edge_maker
 from gpugraph.errors import (
     ConvergenceError,
@@ -131,7 +132,8 @@ def device_graph(
     GraphTooLargeError
         If the graph would not fit in the GPU's memory.
     """
-    xp, library = namespace("cuda"), import_library("pylibcugraph", what)
+    xp = require_gpu(what, "take gpugraph's own measures (the default engine), which need none")
+    library = import_library("pylibcugraph", what)
     n_ends = graph.n_edges * (2 if undirected else 1)
     ids = np.dtype(np.int64 if wide or n_ends > MOST_INT32_EDGES else graph.index_dtype)
     is_multigraph = may_have_parallel_edges(graph)
@@ -183,6 +185,8 @@ def import_library(name: str, what: str) -> ModuleType:
     """
     import importlib
 
+    if "cugraph" in name:
+        load_cugraph()
     try:
         return importlib.import_module(name)
     except Exception as error:  # a broken installation may raise anything

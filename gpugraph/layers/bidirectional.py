@@ -13,7 +13,7 @@ from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
 
-@converts("Bidirectional")
+@converts("Bidirectional", masks=True)
 def bidirectional(call: Conversion) -> tuple[Tensor, ...]:
     """Both layers (``name/forward``, ``name/backward``), joined one to one (`copy`, `mean`)."""
     layer = call.layer
@@ -28,6 +28,7 @@ def bidirectional(call: Conversion) -> tuple[Tensor, ...]:
             direction,
             [sequence, *_half(states, i)],
             [output, *_half(state_shapes, i)],
+            call.masks,
         )
         for i, direction in enumerate(("forward", "backward"))
     )

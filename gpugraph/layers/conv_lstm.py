@@ -16,7 +16,7 @@ from gpugraph.population import Tensor, strides
 from gpugraph.registry import converts
 
 
-@converts("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+@converts("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", masks=True)
 def conv_lstm(call: Conversion) -> tuple[Tensor, ...]:
     """As LSTM, with each window of the step's input and of the hidden state before (`weight`)."""
     return unrolled(call, ConvLSTMCell(of_cell(call, call.layer.cell)))

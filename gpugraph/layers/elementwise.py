@@ -46,13 +46,6 @@ def function_of_two(call: Conversion) -> Tensor:
     return elementwise(call)
 
 
-@converts("ops.Array", "ops.Cast", "ops.ConvertToTensor", "ops.SaturateCast")
-def cast(call: Conversion) -> Tensor:
-    """No nodes: the same ones; to whole numbers or truths a function on nodes (`copy`)."""
-    dtype = call.layer.dtype
-    return call.source if dtype is None or "float" in str(dtype) else elementwise(call)
-
-
 @converts("ops.Where", "ops.Select")
 def choose(call: Conversion) -> Tensor:
     """Each value chosen (`copy`), others as bias; where the inputs choose, `dynamic` edges."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from gpugraph.axes import one_to_one, pairs
 from gpugraph.conversion import Conversion
-from gpugraph.layers.einsum import Meeting, multiply
+from gpugraph.layers.einsum import multiply
 from gpugraph.layers.operation import (
     OperationFunction,
     arguments_of,
@@ -18,7 +18,7 @@ from gpugraph.layers.operation import (
     tensors_of,
     title,
 )
-from gpugraph.layers.scores import softmax
+from gpugraph.layers.scores import drop_as_the_backend, product_scores, sight_of, softmax
 from gpugraph.layers.weights import array
 from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts
@@ -137,27 +137,25 @@ def meeting(call: Conversion) -> Tensor:
 def dot_product_attention(call: Conversion) -> Tensor:
     """``scores`` of query and key (softmax), means of the values by them: all `dynamic`."""
     arguments, options = arguments_of(call), call.layer
-    for name in ("bias", "mask"):
-        if arguments[name] is not None:
-            raise call.unsupported(f"it is called with a {name}")
+    if arguments["bias"] is not None:
+        raise call.unsupported("it is called with a bias")
     if options.attn_logits_soft_cap is not None:
         raise call.unsupported("it has an attn_logits_soft_cap")
     tensors = tensors_of(call)
     query, key, value = (tensors[arguments[name]] for name in ("query", "key", "value"))
     scale = arguments["scale"]
     factor = 1 / sqrt(query.shape[-1]) if scale is None else float(array(scale))
-    met = None
-    if options.is_causal:
-        met = Meeting("ts", np.tri(query.shape[0], key.shape[0], dtype=bool))
+    shape = (query.shape[1], query.shape[0], key.shape[0])
+    mask = arguments["mask"]
+    masks = {} if mask is None else {"mask": tensors[mask] if has_tensor(mask) else mask}
+    sight = sight_of(call, "hts", shape, masks, drop_as_the_backend, is_causal=options.is_causal)
 
     def make(part: str, activation: Activation) -> Tensor:
         operands = [(query, "thd"), (key, "shd")]
-        return multiply(
-            call, part, operands, "hts", factor=factor, activation=activation, meeting=met
-        )
+        return product_scores(call, part, operands, "hts", sight, activation, factor=factor)
 
-    scores = softmax(call, "hts", make, met)
-    return multiply(call, None, [(scores, "hts"), (value, "shv")], "thv", meeting=met)
+    scores = softmax(call, "hts", make, sight)
+    return multiply(call, None, [(scores, "hts"), (value, "shv")], "thv", meeting=sight.met)
 
 
 @converts("ops.Glu")

@@ -169,6 +169,8 @@ def origins(call: Conversion) -> list[Origin]:
     for shape, values in zip(call.call.output_shapes, outputs, strict=True):
         if values.shape != (2, *shape):
             raise call.unsupported("it does not keep the batch axis in front")
+        if values.dtype == bool:  # constants of an operation that was told to give some
+            values = values.astype(np.float64)
         same = values[0] == values[1]
         with np.errstate(invalid="ignore"):
             moved = ~same & (values[1] - values[0] == total)

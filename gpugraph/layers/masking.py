@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from gpugraph.axes import fan_in, fan_out, one_to_one
 from gpugraph.conversion import Conversion
 from gpugraph.layers.weights import array
 from gpugraph.population import Tensor
@@ -12,11 +15,35 @@ from gpugraph.registry import converts
 
 @converts("Masking")
 def masking(call: Conversion) -> Tensor:
-    """No nodes: passed on unchanged; layers that use the mask are refused."""
+    """No nodes where it looks for 0; else each step to itself, or to 0 (`dynamic`)."""
     value = call.layer.mask_value
-    if np.any(np.asarray(value if np.isscalar(value) else array(value)) != 0):
-        raise call.unsupported(
-            f"which of its time steps become 0 depends on their being {value}, so they have no "
-            "edges (mask_value=0.0 does)"
-        )
-    return call.source
+    value = np.asarray(value if np.isscalar(value) else array(value))
+    if not value.any():
+        return call.source
+    source, target = call.source, call.population(dynamics=UnlessEqual(value))
+    *steps, n = source.shape
+    axes = [
+        one_to_one(length).place(step, step)
+        for length, step in zip(steps, source.strides, strict=False)
+    ]
+    # Each feature takes part in whether there is the step at all.
+    axes += [fan_in(n).place(src=1), fan_out(n).place(dst=1)]
+    call.project(source, target, axes, kind="dynamic")
+    return target
+
+
+@dataclass(frozen=True, eq=False)
+class UnlessEqual:
+    """Time steps as they are, but 0 where all of their features equal a value.
+
+    Attributes
+    ----------
+    value : array that broadcasts to the features
+    """
+
+    value: np.ndarray
+
+    def __call__(self, steps: np.ndarray) -> np.ndarray:
+        """Return the time steps that stay."""
+        there = (steps != self.value.astype(steps.dtype)).any(axis=-1, keepdims=True)
+        return np.where(there, steps, 0)

@@ -8,9 +8,15 @@ import numpy as np
 
 from gpugraph.conversion import Conversion
 from gpugraph.layers.index_map import Origin, origins, project_moved
-from gpugraph.layers.operation import arguments_of, has_tensor, tensors_of
+from gpugraph.layers.operation import (
+    OperationFunction,
+    arguments_of,
+    has_tensor,
+    tensors_of,
+    title,
+)
 from gpugraph.layers.weights import array
-from gpugraph.population import Tensor
+from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts
 
 # Arguments that say which values are moved, and where to.
@@ -83,6 +89,17 @@ def move(call: Conversion) -> list[Tensor]:
 def constant(call: Conversion) -> Tensor:
     """Values that depend on no input, as bias; no edges."""
     return call.population(bias=array(call.layer.values)[0])
+
+
+@converts("ops.Array", "ops.Cast", "ops.ConvertToTensor", "ops.SaturateCast")
+def cast(call: Conversion) -> Tensor:
+    """No nodes where values stay; cut to whole numbers or to 0 and 1, one to one (`copy`)."""
+    dtype = call.layer.dtype
+    if dtype is None or "float" in str(dtype):
+        return call.source
+    if "complex" in str(dtype):
+        raise call.unsupported("it makes complex numbers, which nodes do not hold")
+    return call.activated(call.source, Activation(title(call), OperationFunction(call.call)))
 
 
 @converts("ops.Conj", "ops.Conjugate", "ops.Real")

@@ -16,7 +16,7 @@ from gpugraph.population import Tensor
 
 def tensors_of(call: Conversion) -> dict[TensorRef, Tensor]:
     """Return the tensors that an operation is called on, each once."""
-    return dict(zip(call.call.inputs, call.sources, strict=True))
+    return dict(call.tensors)
 
 
 def arguments_of(call: Conversion) -> dict[str, Any]:

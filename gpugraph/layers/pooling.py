@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpugraph.axes import Axis, fan_in, one_to_one, window
+from gpugraph.axes import Axis, fan_in, fan_out, one_to_one, window
 from gpugraph.conversion import Conversion
 from gpugraph.layers.layout import Layout, padding_before
 from gpugraph.layers.resampling import resampled
@@ -58,14 +58,56 @@ def global_max_pooling(call: Conversion) -> Tensor:
     return target
 
 
-@converts("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D")
+@converts("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", masks=True)
 def global_average_pooling(call: Conversion) -> Tensor:
     """Every position of a channel, weight 1 / number of positions (`mean`)."""
     layout = Layout.of(call.layer)
+    if call.masks:
+        return _masked_average(call, layout)
     target = call.population(channels_first=layout.channels_first)
     share = 1 / np.prod(layout.spatial(call.source.shape))
     call.project(call.source, target, _whole_channels(call, layout), share, kind="mean")
     return target
+
+
+def _masked_average(call: Conversion, layout: Layout) -> Tensor:
+    """Add the means over the steps that a mask has: steps and mask take part (`dynamic`)."""
+    source, mask = call.source, call.mask
+    (n_steps,) = layout.spatial(source.shape)
+    if mask.shape != (n_steps,):
+        raise call.unsupported(f"its mask of shape {mask.shape} is not one per time step")
+    target = call.population(
+        channels_first=layout.channels_first,
+        dynamics=MaskedAverage(layout.channels_first, call.output_shape),
+        sources=[source, mask],
+    )
+    call.project(source, target, _whole_channels(call, layout), kind="dynamic")
+    channels = fan_out(layout.channels(source.shape)).place(dst=1)
+    call.project(mask, target, [fan_in(n_steps).place(src=1), channels], kind="dynamic")
+    return target
+
+
+@dataclass(frozen=True)
+class MaskedAverage:
+    """The mean of the time steps that a mask has; as in Keras NaN where it has none.
+
+    Attributes
+    ----------
+    channels_first : bool
+    shape : tuple of int
+        Of the means, without the batch axis.
+    """
+
+    channels_first: bool
+    shape: tuple[int, ...]
+
+    def __call__(self, steps: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Return the means."""
+        there = np.expand_dims(mask != 0, 1 if self.channels_first else 2)
+        axis = 2 if self.channels_first else 1
+        with np.errstate(invalid="ignore"):
+            means = np.where(there, steps, 0).sum(axis=axis) / there.sum(axis=axis)
+        return means.reshape(-1, *self.shape)
 
 
 @converts("AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D")

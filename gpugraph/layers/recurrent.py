@@ -14,31 +14,32 @@ from gpugraph.conversion import Conversion
 from gpugraph.layer_call import substitute
 from gpugraph.layers.cell import Cell, Reading, States
 from gpugraph.layers.cells import make_cell
+from gpugraph.layers.masked_steps import Change, MaskedSteps
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
 NOT_TENSORS = "the states that it starts from are constants, not tensors of the model"
 
 
-@converts("SimpleRNN")
+@converts("SimpleRNN", masks=True)
 def simple_rnn(call: Conversion) -> tuple[Tensor, ...]:
     """Units per time step: all of the step's inputs and all units of the one before (`weight`)."""
     return unrolled(call, make_cell(call, call.layer.cell))
 
 
-@converts("LSTM")
+@converts("LSTM", masks=True)
 def lstm(call: Conversion) -> tuple[Tensor, ...]:
     """Four gates per unit and time step (`weight`), cell and hidden states (`dynamic`)."""
     return unrolled(call, make_cell(call, call.layer.cell))
 
 
-@converts("GRU")
+@converts("GRU", masks=True)
 def gru(call: Conversion) -> tuple[Tensor, ...]:
     """Gates and candidates per time step (`weight`), what is reset and updated (`dynamic`)."""
     return unrolled(call, make_cell(call, call.layer.cell))
 
 
-@converts("RNN")
+@converts("RNN", masks=True)
 def rnn(call: Conversion) -> tuple[Tensor, ...]:
     """As the layer of its cell; stacked cells one upon the other in every time step."""
     return unrolled(call, make_cell(call, call.layer.cell))
@@ -62,12 +63,21 @@ def unrolled(call: Conversion, cell: Cell) -> tuple[Tensor, ...]:
         raise call.unsupported("it is stateful: its states carry over from batch to batch")
     sequence, initial = arguments(call)
     states: States = initial or [None] * cell.n_states
-    steps = range(sequence.shape[0])
+    n_steps = sequence.shape[0]
+    masked = MaskedSteps(call, n_steps) if call.masks else None
     outputs: list[Tensor] = []
-    for t in reversed(steps) if layer.go_backwards else steps:
-        is_result = len(outputs) == len(steps) - 1 and not layer.return_sequences
-        name = None if is_result else f"t{t}/hidden"
-        output, states = cell.step(f"t{t}", name, Reading(sequence, t), states)
+    for t in reversed(range(n_steps)) if layer.go_backwards else range(n_steps):
+        is_last = len(outputs) == n_steps - 1
+        is_result = is_last and not layer.return_sequences
+        if masked is None:
+            name = None if is_result else f"t{t}/hidden"
+            output, states = cell.step(f"t{t}", name, Reading(sequence, t), states)
+        else:
+            new, after = cell.step(f"t{t}", f"t{t}/hidden", Reading(sequence, t), states)
+            change = Change(new, outputs[-1] if outputs else None)
+            unread = is_last and not layer.return_state
+            changes = [] if unread else list(map(Change, after, states))
+            output, states = masked.step(t, is_result, change, changes)
         outputs.append(output)
     result = _sequence(call, outputs) if layer.return_sequences else outputs[-1]
     return (result, *(s for s in states if s is not None)) if layer.return_state else (result,)
@@ -85,9 +95,8 @@ def arguments(call: Conversion) -> tuple[Tensor, Sequence[Tensor]]:
 
     if not call.call.inputs:  # wrapped by another layer, which gives them in this order
         return call.sources[0], call.sources[1:]
-    tensors = dict(zip(call.call.inputs, call.sources, strict=True))
     given = dict(zip(("sequences", "initial_state"), call.call.args, strict=False))
-    given = substitute(given | dict(call.call.kwargs), tensors)
+    given = substitute(given | dict(call.call.kwargs), call.tensors)
     initial = given.get("initial_state")
     states = [] if initial is None else keras.tree.flatten(initial)
     if not all(isinstance(state, Tensor) for state in states):

@@ -2,47 +2,254 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
+from math import prod
+from typing import Any
 
 import numpy as np
 
 from gpugraph.axes import one_to_one, pairs
 from gpugraph.conversion import Conversion
-from gpugraph.layers.einsum import Meeting, project
+from gpugraph.layers.einsum import Meeting, SumOfProducts, multiply, project
+from gpugraph.layers.weights import array
 from gpugraph.population import LINEAR, Activation, Tensor
 
+Hide = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-def meeting(
-    call: Conversion, labels: str, n_queries: int, n_keys: int, sliding_window: int | None = None
-) -> Meeting | None:
-    """Return which queries see which keys; None where all see all.
+
+@dataclass(frozen=True)
+class Lower:
+    """Hides scores as `keras.layers.Attention` does: far below the others.
+
+    Attributes
+    ----------
+    dtype : dtype
+        In which the layer computes. So far below, its rounding leaves little of the scores of a
+        query that sees no key.
+    """
+
+    dtype: np.dtype
+
+    def __call__(self, scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Return the scores, those not seen lowered."""
+        lowered = scores.astype(self.dtype) - self.dtype.type(1e9)
+        return np.where(seen, scores, lowered)
+
+
+def drop(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Hide scores as `keras.layers.Softmax` does: a query that sees no key has no shares."""
+    return np.where(seen, scores, -np.inf)
+
+
+def drop_as_the_backend(scores: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Hide scores as `keras.ops.dot_product_attention` does."""
+    sees = seen.any(axis=-1, keepdims=True)
+    return np.where(sees, drop(scores, seen), _unseen_score())
+
+
+@cache
+def _unseen_score() -> float:
+    """Score of all keys of a query that sees none, for which backends differ.
+
+    0 where it takes the mean of all values, -inf where it takes none of them, NaN where it does
+    not know.
+    """
+    import keras
+
+    query, values = keras.ops.zeros((1, 1, 1, 1)), keras.ops.ones((1, 2, 1, 1))
+    mask = keras.ops.zeros((1, 1, 1, 2), "bool")
+    mean = keras.ops.dot_product_attention(query, values, values, mask=mask)
+    return {1.0: 0.0, 0.0: -np.inf}.get(float(keras.ops.convert_to_numpy(mean).item()), np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """Which keys each query sees.
+
+    Attributes
+    ----------
+    met : Meeting or None
+        The pairs that see each other whatever the inputs; None: all.
+    masks : list of (Tensor, str)
+        What the inputs say about that, and the labels of its dimensions: ones and zeros.
+    hide : callable
+        Takes scores, and which of them are seen, to what the softmax is applied to.
+    """
+
+    met: Meeting | None = None
+    masks: Sequence[tuple[Tensor, str]] = ()
+    hide: Hide = drop
+
+    def function(
+        self, product: Callable[..., np.ndarray], out: str, shape: Sequence[int]
+    ) -> Callable[..., np.ndarray]:
+        """Return what makes scores of operands and masks.
+
+        Parameters
+        ----------
+        product : callable
+            Makes scores of the operands.
+        out : str
+            Labels of the scores.
+        shape : tuple of int
+            Shape in which they are given.
+        """
+        labels = tuple(labels for _, labels in self.masks)
+        met = None if self.met is None else self.met.met
+        return MaskedScores(product, labels, out, tuple(shape), met, self.hide)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedScores:
+    """Scores of which masks leave some out.
+
+    Attributes
+    ----------
+    product : callable
+    masks : tuple of str
+        The labels of every mask, in the order of ``out``.
+    out : str
+    shape : tuple of int
+    met : bool array, optional
+        As of `Softmax`.
+    hide : callable
+    """
+
+    product: Callable[..., np.ndarray]
+    masks: tuple[str, ...]
+    out: str
+    shape: tuple[int, ...]
+    met: np.ndarray | None
+    hide: Hide
+
+    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
+        """Return the scores, those left out hidden."""
+        n = len(arrays) - len(self.masks)
+        scores = self.product(*arrays[:n])
+        seen = np.ones(scores.shape, bool)
+        if self.met is not None:
+            seen &= self.met
+        for mask, labels in zip(arrays[n:], self.masks, strict=True):
+            sizes = dict(zip(labels, mask.shape[1:], strict=True))
+            seen &= mask.reshape(len(mask), *(sizes.get(label, 1) for label in self.out)) != 0
+        return self.hide(scores, seen).reshape(-1, *self.shape)
+
+
+def sight_of(
+    call: Conversion,
+    out: str,
+    shape: Sequence[int],
+    masks: Mapping[str, Any],
+    hide: Hide,
+    *,
+    is_causal: bool,
+    sliding_window: int | None = None,
+) -> Sight:
+    """Return which keys each query sees.
 
     Parameters
     ----------
     call : Conversion
-        With ``use_causal_mask``, query t sees keys up to s = t, counted from both starts.
+    out : str
+        Labels of the scores; queries and keys last, heads before them.
+    shape : tuple of int
+        Of the scores.
+    masks : mapping of str to Tensor or constant
+        Of queries (``query_mask``), keys (``value_mask``, ``key_mask``), or both (other names: as
+        scores are, without the heads or with them; dimensions of length 1 count for all).
+    hide : callable
+        See `Sight`.
+    is_causal, sliding_window
+        As for `meeting`.
+    """
+    n_queries, n_keys = shape[-2:]
+    found, fixed = [], None
+    for name, mask in masks.items():
+        if isinstance(mask, Tensor):
+            lengths = _aligned(call, name, mask.shape, shape)
+            varying = [i for i, n in enumerate(lengths) if n > 1]
+            labels = "".join(out[i] for i in varying)
+            found.append((mask.reshape([lengths[i] for i in varying]), labels))
+        else:
+            values = array(mask) != 0
+            lengths = _aligned(call, name, values.shape[1:], shape)
+            if len(values) > 1 or any(n > 1 for n in lengths[:-2]):
+                raise call.unsupported(
+                    f"its {name} is a constant that differs from sample to sample, or from head to "
+                    "head"
+                )
+            same = values.reshape(lengths[-2:])
+            fixed = same if fixed is None else fixed & same
+    if fixed is not None:
+        fixed = np.broadcast_to(fixed, (n_queries, n_keys))
+    met = meeting(call, out[-2:], n_queries, n_keys, is_causal, sliding_window, fixed)
+    return Sight(met, found, hide)
+
+
+def _aligned(
+    call: Conversion, name: str, lengths: Sequence[int], shape: Sequence[int]
+) -> list[int]:
+    """Return a mask's lengths along the dimensions of scores."""
+    heads, (n_queries, n_keys) = shape[:-2], shape[-2:]
+    one = [1] * len(heads)
+    if name == "query_mask":
+        fits, aligned = tuple(lengths) == (n_queries,), [*one, n_queries, 1]
+    elif name in ("value_mask", "key_mask"):
+        fits, aligned = tuple(lengths) == (n_keys,), [*one, 1, n_keys]
+    else:
+        of_heads = list(lengths[:-2])
+        full = list(heads) if of_heads == [prod(heads)] else one
+        aligned = [*full, *lengths[-2:]]
+        fits = len(lengths) in (2, 3) and of_heads in ([], [1], [prod(heads)])
+        fits = fits and all(n in (1, m) for n, m in zip(aligned, shape, strict=True))
+    if not fits:
+        raise call.unsupported(
+            f"its {name} of shape {tuple(lengths)} does not say which of {n_keys} keys each of "
+            f"{n_queries} queries sees"
+        )
+    return aligned
+
+
+def meeting(
+    call: Conversion,
+    labels: str,
+    n_queries: int,
+    n_keys: int,
+    is_causal: bool,
+    sliding_window: int | None = None,
+    fixed: np.ndarray | None = None,
+) -> Meeting | None:
+    """Return which queries see which keys whatever the inputs; None where all see all.
+
+    Parameters
+    ----------
+    call : Conversion
     labels : str
         Of the positions of queries and of keys.
     n_queries, n_keys : int
+    is_causal : bool
+        Query t sees keys up to s = t, counted from both starts.
     sliding_window : int, optional
         Query t sees keys s with ``abs(t - s) < sliding_window``.
+    fixed : bool array, optional
+        Of shape ``(n_queries, n_keys)``: a mask that is a constant.
 
     Raises
     ------
     UnsupportedLayerError
         If some query sees no key: what Keras makes of that differs from backend to backend.
     """
-    is_causal = bool(call.call.kwargs.get("use_causal_mask"))
-    if not is_causal and sliding_window is None:
+    if not is_causal and sliding_window is None and fixed is None:
         return None
     found = _meeting(labels, n_queries, n_keys, is_causal, sliding_window)
+    if fixed is not None:
+        found = Meeting(labels, found.met & fixed)
     blind = np.flatnonzero(~found.met.any(axis=1))
     if len(blind):
-        raise call.unsupported(
-            f"its sliding window of {sliding_window} leaves query {blind[0]} no key to see"
-        )
+        why = "constant mask" if fixed is not None else f"sliding window of {sliding_window}"
+        raise call.unsupported(f"its {why} leaves query {blind[0]} no key to see")
     return None if found.met.all() else found
 
 
@@ -62,33 +269,75 @@ def _meeting(
 
 @dataclass(frozen=True, eq=False)
 class Softmax:
-    """The softmax over the last axes of an array.
+    """The softmax over some axes of an array, by default the last one.
 
     Attributes
     ----------
-    n_axes : int
+    axes : tuple of int
     met : bool array, optional
         Which elements along the last two axes there are; others become 0.
     """
 
-    n_axes: int = 1
+    axes: tuple[int, ...] = (-1,)
     met: np.ndarray | None = None
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """Return shares that sum to 1."""
-        axes = tuple(range(-self.n_axes, 0))
+        """Return shares that sum to 1; to 0 where all scores are -inf."""
         if self.met is not None:
             scores = np.where(self.met, scores, -np.inf)
-        shares = np.exp(scores - scores.max(axis=axes, keepdims=True))
-        shares /= shares.sum(axis=axes, keepdims=True)
-        return shares
+        largest = scores.max(axis=self.axes, keepdims=True)
+        shares = np.exp(scores - np.where(largest == -np.inf, 0, largest))
+        total = shares.sum(axis=self.axes, keepdims=True)
+        return shares / np.where(total == 0, 1, total)
+
+
+def product_scores(
+    call: Conversion,
+    part: str,
+    operands: Sequence[tuple[Tensor, str]],
+    out: str,
+    sight: Sight,
+    activation: Activation,
+    *,
+    shape: Sequence[int] | None = None,
+    factor: float = 1.0,
+) -> Tensor:
+    """Add a population of scores that are products of queries and keys.
+
+    Parameters
+    ----------
+    call : Conversion
+    part, operands, out, activation, shape, factor
+        As for `einsum.multiply`.
+    sight : Sight
+    """
+    function = None
+    if sight.masks:
+        lengths = {
+            x: n for tensor, labels in operands for x, n in zip(labels, tensor.shape, strict=True)
+        }
+        own = tuple(lengths[label] for label in out)
+        into = tuple(labels for _, labels in operands)
+        product = SumOfProducts(into, out, own, factor)
+        function = sight.function(product, out, own if shape is None else shape)
+    return multiply(
+        call,
+        part,
+        [*operands, *sight.masks],
+        out,
+        shape=shape,
+        factor=factor,
+        function=function,
+        activation=activation,
+        meeting=sight.met,
+    )
 
 
 def softmax(
     call: Conversion,
     labels: str,
     make: Callable[[str, Activation], Tensor],
-    met: Meeting | None,
+    sight: Sight,
     n_axes: int = 1,
 ) -> Tensor:
     """Return scores that are shares: a population ``name/scores``.
@@ -103,12 +352,15 @@ def softmax(
         The scores' labels, queries and keys last.
     make : callable
         Makes a population, of a name and an activation, and the edges into it.
-    met : Meeting, optional
+    sight : Sight
     n_axes : int
         Dimensions of the keys.
     """
-    function = Softmax(n_axes, None if met is None else met.met)
-    shares = Activation("softmax", function, tuple(range(-n_axes, 0)))
+    met = sight.met
+    # Where masks hide scores, the pairs that never meet are hidden with them.
+    axes = tuple(range(-n_axes, 0))
+    function = Softmax(axes, None if met is None or sight.masks else met.met)
+    shares = Activation("softmax", function, axes)
     if met is None or not call.draft.couplings:
         return make("scores", shares)
     logits = make("scores/logits", LINEAR)

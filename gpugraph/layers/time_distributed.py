@@ -10,7 +10,7 @@ import numpy as np
 from gpugraph.axes import one_to_one
 from gpugraph.conversion import Conversion, Draft, convert_call
 from gpugraph.expansion import is_plain
-from gpugraph.layer_call import TensorRef
+from gpugraph.layer_call import TensorRef, substitute
 from gpugraph.population import Dynamics, Population, Tensor
 from gpugraph.projection import Projection
 from gpugraph.registry import converts
@@ -40,7 +40,9 @@ def _one_step(call: Conversion) -> Sequence[Tensor]:
     for inner in calls:
         if inner.name not in calls.inputs:
             named = replace(inner, name=f"{call.call.name}/{inner.name}")
-            outputs = convert_call(named, [tensors[ref] for ref in inner.inputs], call.draft)
+            sources = [tensors[ref] for ref in inner.inputs]
+            masks = substitute(dict(inner.masks), tensors)
+            outputs = convert_call(named, sources, call.draft, masks)
             tensors |= {TensorRef(inner.name, i): tensor for i, tensor in enumerate(outputs)}
     return [tensors[ref] for ref in calls.outputs]
 

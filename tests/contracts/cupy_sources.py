@@ -69,7 +69,7 @@ class Sources:
                 return self.texts[file]
         parent, _, name = module.rpartition(".")
         source = self.imported(self.module(parent), name) if parent else None
-        if source is None:
+        if source in (None, module):  # the latter where it is compiled, and no source is there
             raise LookupError(f"there is no {module}")
         return self.module(source)
 

@@ -110,6 +110,7 @@ maximum = _core.create_ufunc(
     "cupy/_core/__init__.py": "from cupy._core.m import add\nfrom cupy._core.m import absolute",
     "cupy/_core/m.pyx": "_add = create_arithmetic('add')\nadd = _add\nabsolute = create_ufunc(1)",
     "cupy/linalg/__init__.py": "def norm(x): pass",
+    "cupy/fft/__init__.py": "from cupy.fft import compiled",
     "cupy/runtime.py": "from cupy_backends.runtime import *",
     "cupy_backends/runtime.pyx": "cpdef int driverGetVersion() except? -1:\n    pass",
 }
@@ -132,7 +133,9 @@ def test_names_are_followed_through_cupys_sources(name, expected):
     assert sources.signature(name) == expected
 
 
-@pytest.mark.parametrize("name", ["cupy.cbrt", "cupy.add.at", "cupy.fft.fft"])
+@pytest.mark.parametrize(
+    "name", ["cupy.cbrt", "cupy.add.at", "cupy.ifft.fft", "cupy.fft.compiled.fft"]
+)
 def test_names_that_cupy_has_not_are_errors(name):
     with pytest.raises(LookupError, match="there is no"):
         Sources(SOURCES, lambda text, name: "").signature(name)

@@ -527,10 +527,33 @@ def test_spectral_modularity_refuses_more_than_int32(rapids):
         cugraph.spectral_modularity(graph, 2)
 
 
-def test_no_gpu(monkeypatch):
+@pytest.mark.parametrize(
+    ("call", "what", "instead"),
+    [
+        (cugraph.louvain, "Louvain", "gpugraph's own measures"),
+        (lambda g: gg.pagerank(g, engine="cugraph"), "PageRank by cuGraph", "the default engine"),
+        (lambda g: g.to_cudf(), "to_cudf", r"to_dask\(\)"),
+        (lambda g: g.to_cugraph(), "to_cugraph", r"to_networkx\(\)"),
+        (lambda g: g.to_nx_cugraph(), "to_nx_cugraph", r"to_scipy\(\)"),
+    ],
+    ids=["louvain", "pagerank", "to_cudf", "to_cugraph", "to_nx_cugraph"],
+)
+def test_no_gpu(monkeypatch, call, what, instead):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(gg.DeviceError, match="CuPy is not installed"):
-        cugraph.louvain(drawn())
+    message = rf"^{what} needs a GPU, but .*CuPy is not installed\. .*doctor.*; or .*{instead}"
+    with pytest.raises(gg.DeviceError, match=message):
+        call(drawn())
+
+
+@pytest.mark.parametrize(
+    ("name", "is_cugraphs"),
+    [("cudf", False), ("pylibcugraph", True), ("cugraph", True), ("nx_cugraph", True)],
+)
+def test_cugraphs_libraries_are_loaded_before_its_modules(rapids, monkeypatch, name, is_cugraphs):
+    loaded = []
+    monkeypatch.setattr(cugraph_graph, "load_cugraph", lambda: loaded.append(name))
+    assert cugraph_graph.import_library(name, "Louvain") is sys.modules[name]
+    assert loaded == [name] * is_cugraphs
 
 
 def test_cupy_without_cugraph(rapids, monkeypatch):

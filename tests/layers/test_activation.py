@@ -87,18 +87,30 @@ def test_activation_layers(layer, name):
     assert projection.n_edges == 24
 
 
+@pytest.mark.parametrize("couplings", [False, True])
+@pytest.mark.parametrize("shape", [(4, 3), (4, 1), (1, 3)])
+@pytest.mark.parametrize("axis", [-1, 1, (1, 2)])
+def test_softmax_with_a_mask(axis, shape, couplings):
+    inputs, mask = keras.Input((4, 3)), keras.Input(shape, dtype="bool")
+    model = keras.Model([inputs, mask], layers.Softmax(axis)(inputs, mask=mask))
+    rng = np.random.default_rng(0)
+    there = rng.random((5, *shape)) > 0.5
+    there[0], there[1] = False, True
+    graph = gg.from_keras(model, couplings=couplings)
+    assert graph.verify([rng.standard_normal((5, 4, 3)), there]).passed
+
+
 @pytest.mark.parametrize(
-    "call",
+    ("call", "why"),
     [
-        lambda x, mask: layers.Softmax()(x, mask=mask),
-        lambda x, mask: layers.Softmax()(x, mask),
-        lambda x, mask: layers.Softmax()(x, mask=np.array([True, False, True])),
+        (lambda x, mask: layers.Softmax()(x, mask), "joins the samples"),
+        (lambda x, mask: layers.Softmax()(x, mask=np.array([True, False, True])), "is a constant"),
     ],
 )
-def test_softmax_with_a_mask_is_refused(call):
-    inputs, mask = keras.Input((3,)), keras.Input((3,), dtype="bool")
+def test_masks_of_softmax_that_are_refused(call, why):
+    inputs, mask = keras.Input((3, 3)), keras.Input((3,), dtype="bool")
     model = keras.Model([inputs, mask], call(inputs, mask))
-    with pytest.raises(gg.UnsupportedLayerError, match="is called with mask="):
+    with pytest.raises(gg.UnsupportedLayerError, match=why):
         gg.from_keras(model)
 
 

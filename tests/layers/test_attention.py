@@ -198,21 +198,132 @@ def test_attention_to_itself_has_parallel_edges():
     assert graph.verify().passed
 
 
-@pytest.mark.parametrize("name", ["mask", "attention_mask", "value_mask"])
-@pytest.mark.parametrize("is_constant", [False, True])
-def test_masks_are_refused(name, is_constant):
-    x = keras.Input((3, 4))
-    mask = np.ones((1, 3, 3), bool) if name == "attention_mask" else np.ones((1, 3), bool)
-    inputs = [x]
-    if not is_constant:
-        mask = keras.Input(mask.shape[1:], dtype="bool")
-        inputs.append(mask)
-    if name == "mask":
-        y = layers.Attention(name="attend")([x, x], mask=[mask, mask])
+def hidden(*shape):
+    """Return masks at random; those of the first samples hide everything, or nothing."""
+    there = np.random.default_rng(1).random((6, *shape)) > 0.5
+    there[0], there[1] = False, True
+    return there
+
+
+def with_masks(layer, masks, causal=False, scores=False):
+    """Return a model of attention on a query, a value and masks, and data for it."""
+    query, value = keras.Input((3, 4)), keras.Input((5, 4))
+    tensors = {name: keras.Input(shape, dtype="bool") for name, shape in masks.items()}
+    options = {"use_causal_mask": causal, "return_attention_scores": scores}
+    if isinstance(layer, layers.Attention):
+        outputs = layer([query, value], mask=[*tensors.values()], **options)
     else:
-        y = layers.MultiHeadAttention(2, 3, name="attend")(x, x, **{name: mask})
-    with pytest.raises(gg.UnsupportedLayerError, match=f"'attend' .* is called with {name}="):
-        gg.from_keras(keras.Model(inputs, y))
+        outputs = layer(query, value, **tensors, **options)
+    model = keras.Model([query, value, *tensors.values()], outputs)
+    randomise(model)
+    rng = np.random.default_rng(0)
+    x = [rng.standard_normal((6, 3, 4)), rng.standard_normal((6, 5, 4))]
+    return model, [*x, *(hidden(*shape) for shape in masks.values())]
+
+
+@pytest.mark.parametrize("couplings", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("scores", [False, True])
+@pytest.mark.parametrize("layer", PLAIN)
+def test_masks(layer, scores, causal, couplings):
+    model, data = with_masks(fresh(layer), {"query": (3,), "value": (5,)}, causal, scores)
+    assert gg.from_keras(model, couplings=couplings).verify(data).passed
+
+
+KINDS_OF_MASKS = [
+    {"query_mask": (3,)},
+    {"value_mask": (5,)},
+    {"key_mask": (5,), "value_mask": (5,)},
+    {"attention_mask": (3, 5)},
+    {"attention_mask": (1, 5)},
+    {"attention_mask": (3, 1), "value_mask": (5,)},
+    {"attention_mask": (4, 3, 5)},
+    {"attention_mask": (1, 1, 5)},
+]
+
+
+@pytest.mark.parametrize("couplings", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("options", [{}, {"dropout": 0.5}, {"return_attention_scores": True}])
+@pytest.mark.parametrize("masks", KINDS_OF_MASKS)
+@pytest.mark.parametrize(
+    "cls", [layers.MultiHeadAttention, layers.GroupQueryAttention], ids=lambda cls: cls.__name__
+)
+def test_masks_of_heads(cls, masks, options, causal, couplings):
+    options = dict(options)
+    scores = options.pop("return_attention_scores", False)
+    sizes = (4, 3) if cls is layers.MultiHeadAttention else (3, 4, 2)
+    model, data = with_masks(cls(*sizes, **options), masks, causal, scores)
+    assert gg.from_keras(model, couplings=couplings).verify(data).passed
+
+
+def test_edges_of_masks():
+    """A mask of keys leads to every score of a key that a query may see, and to nothing else."""
+    layer = layers.MultiHeadAttention(2, 3, name="attend")
+    model, data = with_masks(layer, {"value_mask": (5,)}, causal=True)
+    graph = gg.from_keras(model)
+    mask, scores = graph.populations[graph.topology.inputs[2]], graph.populations["attend/scores"]
+    found = edges_between(graph, mask, scores)
+    expected = {((s,), (h, t, s)) for h in range(2) for t in range(3) for s in range(t + 1)}
+    assert found == Counter(expected)
+    assert sum(p.source is mask for p in graph.projections) == 1
+    assert graph.verify(data).passed
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 5), (1, 1, 5), (1, 1, 3, 5)])
+def test_a_constant_mask_is_edges_that_are_not_there(shape):
+    mask = np.random.default_rng(0).random(shape) > 0.4
+    mask[..., 0] = True
+    query, value = keras.Input((3, 4)), keras.Input((5, 4))
+    layer = layers.MultiHeadAttention(2, 3, name="attend")
+    outputs = layer(query, value, attention_mask=mask, use_causal_mask=True)
+    model = keras.Model([query, value], outputs)
+    randomise(model)
+    graph = gg.from_keras(model)
+    assert graph.verify().passed
+    scores, context = graph.populations["attend/scores"], graph.populations["attend/context"]
+    seen = np.broadcast_to(mask, (1, 1, 3, 5))[0, 0] & (np.arange(5) <= np.arange(3)[:, None])
+    found = edges_between(graph, scores, context)
+    assert {edge[0][1:] for edge in found} == {
+        (t, s) for t, s in zip(*np.nonzero(seen), strict=True)
+    }
+
+
+def headless(query, value, mask):
+    return layers.MultiHeadAttention(2, 3, name="attend")(query, value, attention_mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("mask", "why"),
+    [
+        (np.zeros((1, 3, 5), bool), "constant mask leaves query 0 no key"),
+        (np.eye(3, 5, dtype=bool)[None, None].repeat(2, axis=1), "from head to head"),
+        (np.ones((2, 3, 5), bool), "differs from sample to sample"),
+    ],
+)
+def test_constant_masks_that_are_refused(mask, why):
+    query, value = keras.Input((3, 4)), keras.Input((5, 4))
+    model = keras.Model([query, value], headless(query, value, mask))
+    with pytest.raises(gg.UnsupportedLayerError, match=f"'attend' .*{why}"):
+        gg.from_keras(model)
+
+
+def test_masks_that_are_refused():
+    layer = layers.MultiHeadAttention(2, 3)
+    model, _ = with_masks(layer, {"attention_mask": (2, 3, 5), "value_mask": (5,)})
+    with pytest.raises(gg.UnsupportedLayerError, match="Keras joins an attention_mask of heads"):
+        gg.from_keras(model)
+    x = keras.Input((3, 4))
+    plain = layers.Attention(name="attend")([x, x], mask=[None, np.ones((1, 3), bool)])
+    with pytest.raises(
+        gg.UnsupportedLayerError, match=r"'attend' .*one of its masks is a constant"
+    ):
+        gg.from_keras(keras.Model(x, plain))
+    images, mask = keras.Input((2, 3, 4)), keras.Input((2, 2), dtype="bool")
+    layer = layers.MultiHeadAttention(2, 3, attention_axes=1)
+    model = keras.Model([images, mask], layer(images, images, attention_mask=mask))
+    with pytest.raises(gg.UnsupportedLayerError, match="more than one dimension of places"):
+        gg.from_keras(model)
 
 
 HEADED = [

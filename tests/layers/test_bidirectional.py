@@ -92,9 +92,14 @@ def test_stateful_layers_are_refused():
         gg.from_keras(keras.Model(inputs, layer(inputs)))
 
 
-def test_masks_are_refused():
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "ave", "mul", None])
+def test_masks(merge_mode, return_sequences):
     sequence, mask = keras.Input((4, 2)), keras.Input((4,), dtype="bool")
-    layer = layers.Bidirectional(layers.LSTM(3), name="both")
+    lstm = layers.LSTM(3, return_sequences=return_sequences, return_state=True)
+    layer = layers.Bidirectional(lstm, merge_mode=merge_mode)
     model = keras.Model([sequence, mask], layer(sequence, mask=mask))
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'both' \(Bidirectional\): .*mask"):
-        gg.from_keras(model)
+    randomise(model)
+    x = np.random.default_rng(0).standard_normal((3, 4, 2))
+    hidden = np.array([[1, 1, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0]])
+    assert gg.from_keras(model).verify([x, hidden]).passed

@@ -162,6 +162,7 @@ def test_random_broadcasting(shape, data):
         (lambda x: ops.where(x > 0, x, np.ones((4, 3))), [(3,)], "from sample to sample"),
         (lambda x: ops.clip(x, np.zeros((4, 3)), 1), [(3,)], "from sample to sample"),
         (lambda x: ops.bitwise_not(ops.cast(x, "int32")), [(3,)], "whole numbers or their bits"),
+        (lambda x: ops.cast(x, "complex64"), [(3,)], "makes complex numbers"),
     ],
 )
 def test_what_meets_the_batch_or_has_no_nodes_is_refused(function, shapes, why):

@@ -7,6 +7,7 @@ from keras import layers, ops
 
 import gpugraph as gg
 from tests.jacobian import adjacency, keras_map, randomise, single
+from tests.reach import assert_reaches
 
 ROWS = {
     "Embedding": (layers.Embedding(4, 3), (5,)),
@@ -124,10 +125,13 @@ def test_masking_by_zero_makes_no_nodes():
 
 
 @pytest.mark.parametrize("value", [1.0, -3])
-def test_masking_by_another_value_is_refused(value):
+def test_masking_by_another_value(value):
     model = single(layers.Masking(value), (3, 2))
-    with pytest.raises(gg.UnsupportedLayerError, match=f"depends on their being {value}"):
-        gg.from_keras(model)
+    graph = gg.from_keras(model)
+    x = np.array([[[value, value], [1, value], [0, 2]], [[5, 4], [value, value], [value, 1]]])
+    assert graph.verify(x).passed
+    assert graph.n_edges == 3 * 2 * 2
+    assert_reaches(graph, x, value - x)
 
 
 @pytest.mark.parametrize("tie_weights", [True, False])

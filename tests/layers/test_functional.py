@@ -148,10 +148,35 @@ def test_a_tensor_may_attend_to_itself():
     assert graph.n_edges == 3 * (2 * 4 * 4 * 3) + 2 * 4 * 4 * 3
 
 
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("shape", [(2, 4, 5), (1, 4, 5), (2, 1, 5), (1, 1, 5)])
+def test_attention_with_a_mask(shape, is_causal):
+    query, key = keras.Input((4, 2, 3)), keras.Input((5, 2, 3))
+    mask = keras.Input(shape, dtype="bool")
+    attended = ops.dot_product_attention(query, key, key, mask=mask, is_causal=is_causal)
+    rng = np.random.default_rng(0)
+    there = rng.random((5, *shape)) > 0.5
+    there[0], there[1] = False, True
+    x = [rng.standard_normal((5, 4, 2, 3)), rng.standard_normal((5, 5, 2, 3))]
+    graph = gg.from_keras(keras.Model([query, key, mask], attended))
+    assert graph.verify([*x, there]).passed
+
+
+def test_attention_with_a_constant_mask():
+    mask = np.tri(4, dtype=bool)[::-1][None, None]
+
+    def function(x):
+        return ops.dot_product_attention(x, x, x, mask=mask)
+
+    graph = assert_computes(function, (4, 2, 3))
+    # From query, key, value and scores, of two heads of three channels each.
+    assert graph.n_edges == 4 * mask.sum() * 2 * 3
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"mask": np.ones((1, 2, 4, 4), bool)}, "called with a mask"),
+        ({"mask": np.tri(4, dtype=bool) & np.ones((1, 2, 4, 4), bool)}, "from head to head"),
         ({"bias": np.ones((1, 2, 4, 4), np.float32)}, "called with a bias"),
     ],
 )

@@ -305,3 +305,13 @@ def test_indices_that_depend_on_the_inputs_are_refused():
     model = keras.Model([values, indices], ops.take_along_axis(values, indices[:, None], axis=1))
     with pytest.raises(gg.UnsupportedLayerError, match="its indices depend on the inputs"):
         gg.from_keras(model)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool"])
+@pytest.mark.parametrize("cast", [ops.cast, ops.saturate_cast, ops.array])
+def test_values_that_are_cut(cast, dtype):
+    graph = gg.from_keras(operation_model(lambda x: cast(x, dtype), (4,)))
+    x = np.array([[-1.7, 0.0, 0.4, 2.5]])
+    assert graph.verify(x).passed
+    assert graph.n_nodes == 8
+    assert [(p.kind, p.n_edges) for p in graph.projections] == [("copy", 4)]

@@ -487,29 +487,96 @@ def test_stateful_layers_are_refused():
         gg.from_keras(model)
 
 
-@pytest.mark.parametrize("how", ["positional", "keyword"])
-def test_masks_are_refused(how):
+HIDDEN = np.array([[1, 1, 0, 1], [0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
+
+
+def masked(layer, *options):
+    """Return a model of a layer on a sequence, a mask and initial states, and data for it."""
+    rng = np.random.default_rng(0)
+    inputs = [keras.Input((4, 2)), keras.Input((4,), dtype="bool")]
+    data = [rng.standard_normal((4, 4, 2)), HIDDEN]
+    states = [keras.Input((units,)) for units in options]
+    data += [rng.standard_normal((4, units)) for units in options]
+    model = keras.Model(
+        [*inputs, *states], layer(inputs[0], mask=inputs[1], initial_state=states or None)
+    )
+    randomise(model)
+    return model, data
+
+
+@pytest.mark.parametrize("zero_output", [False, True])
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("return_state", [False, True])
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("with_states", [False, True])
+@pytest.mark.parametrize("cls", [layers.SimpleRNN, layers.LSTM, layers.GRU])
+def test_masks(cls, with_states, return_sequences, return_state, go_backwards, zero_output):
+    layer = cls(
+        3,
+        return_sequences=return_sequences,
+        return_state=return_state,
+        go_backwards=go_backwards,
+        zero_output_for_mask=zero_output,
+        name="rnn",
+    )
+    states = [3] * (2 if cls is layers.LSTM else 1) if with_states else []
+    model, data = masked(layer, *states)
+    graph = gg.from_keras(model)
+    assert graph.verify(data).passed
+    assert graph.tensors["rnn"].population.name == "rnn"
+
+
+def test_masks_of_stacked_cells():
+    layer = layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)], return_state=True)
+    model, data = masked(layer)
+    assert gg.from_keras(model).verify(data).passed
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("cls", [layers.SimpleRNN, layers.LSTM, layers.GRU])
+def test_masks_of_unrolled_layers(cls, go_backwards):
+    model, data = masked(cls(3, unroll=True, return_sequences=True, go_backwards=go_backwards))
+    assert gg.from_keras(model).verify(data).passed
+    model, _ = masked(cls(3, unroll=True, zero_output_for_mask=True))
+    with pytest.raises(gg.UnsupportedLayerError, match="differs from backend to backend"):
+        gg.from_keras(model)
+
+
+def test_a_masked_step_keeps_what_was_before():
+    """Every step adds a choice per unit and state, between the new value and the old."""
+    model, data = masked(layers.LSTM(3, return_sequences=True, name="lstm"))
+    graph = gg.from_keras(model)
+    assert graph.verify(data).passed
+    found = edges_of(graph, "dynamic")
+    hidden, mask = "lstm/t2/hidden/kept", graph.topology.inputs[1]
+    into = {edge[:2] for edge in found if edge[2:] == (hidden, (1,))}
+    assert into == {
+        (mask, (2,)),
+        ("lstm/t2/hidden", (1,)),
+        ("lstm/t1/hidden/kept", (1,)),
+    }
+    into = {edge[:2] for edge in found if edge[2:] == ("lstm/t0/cell/kept", (1,))}
+    assert into == {(mask, (0,)), ("lstm/t0/cell", (1,))}
+    # The last step's cell state is not read, so that nothing keeps it.
+    assert "lstm/t3/cell/kept" not in graph.populations
+
+
+def test_a_mask_by_position():
     sequence, mask = keras.Input((4, 2)), keras.Input((4,), dtype="bool")
-    lstm = layers.LSTM(3, name="lstm")
-    output = lstm(sequence, None, mask) if how == "positional" else lstm(sequence, mask=mask)
-    model = keras.Model([sequence, mask], output)
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'lstm' \(LSTM\): .*mask"):
-        gg.from_keras(model)
+    model = keras.Model([sequence, mask], layers.LSTM(3)(sequence, None, mask))
+    data = np.random.default_rng(0).standard_normal((4, 4, 2))
+    assert gg.from_keras(model).verify([data, HIDDEN]).passed
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        layers.LSTM(3, name="layer"),
-        layers.Bidirectional(layers.GRU(3), name="layer"),
-        layers.TimeDistributed(layers.LSTM(3), name="layer"),
-    ],
-)
-def test_masks_of_earlier_layers_are_refused(layer):
-    inputs = keras.Input((3, 4, 2) if isinstance(layer, layers.TimeDistributed) else (4, 2))
-    model = keras.Model(inputs, layer(layers.Masking(name="masking")(inputs)))
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'layer' .*the mask of layer 'masking'"):
-        gg.from_keras(model)
+@pytest.mark.parametrize("shape", [(4, 1), (4, 2)])
+def test_a_mask_is_one_per_time_step(shape):
+    sequence, mask = keras.Input((4, 2)), keras.Input(shape, dtype="bool")
+    model = keras.Model([sequence, mask], layers.SimpleRNN(3, name="rnn")(sequence, mask=mask))
+    if shape == (4, 1):
+        assert gg.from_keras(model).verify().passed
+    else:
+        with pytest.raises(gg.UnsupportedLayerError, match=r"'rnn' .*\(4, 2\) is not one per time"):
+            gg.from_keras(model)
 
 
 def test_constant_initial_states_are_refused():

@@ -181,8 +181,21 @@ def masked(wrapped, *shape):
 
 
 def test_masks_are_refused():
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'steps' .*mask=\.\.\."):
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'steps' .*its converter knows no masks"):
         gg.from_keras(masked(layers.LSTM(3), 4, 5, 2))
+
+
+def test_masks_inside_the_wrapped_model():
+    """A text of sentences: words that are not there, sentence by sentence."""
+    sentence = keras.Input((5,), dtype="int32")
+    words = layers.Embedding(4, 3, mask_zero=True)(sentence)
+    reader = keras.Model(sentence, layers.LSTM(2)(words), name="reader")
+    text = keras.Input((3, 5), dtype="int32")
+    steps = layers.TimeDistributed(reader, name="steps")(text)
+    model = keras.Model(text, layers.GRU(2)(steps))
+    randomise(model)
+    tokens = np.random.default_rng(0).integers(0, 4, (4, 3, 5))
+    assert gg.from_keras(model).verify(tokens).passed
 
 
 def test_masks_that_the_wrapped_layer_does_not_take_change_nothing():
