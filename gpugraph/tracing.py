@@ -22,7 +22,7 @@ OPERATORS = ["__add__", "__sub__", "__mul__", "__matmul__", "__truediv__", "__fl
 OPERATORS += ["__mod__", "__pow__", "__and__", "__or__", "__xor__"]
 OPERATORS += ["__lt__", "__le__", "__gt__", "__ge__"]
 # Keras's classes are one for all threads.
-_PATCHING = threading.Lock()
+_PATCHING = threading.RLock()
 
 
 class NoTraceError(Exception):
@@ -144,7 +144,8 @@ def _called(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
             lambda x: layer.dtype_policy.convert_input(x, layer.autocast, layer.input_dtype),
             (tuple(args), options),
         )
-    with AutocastScope(layer.compute_dtype if layer.autocast else None):
+    is_cast = layer.autocast and "float" in layer.compute_dtype
+    with AutocastScope(layer.compute_dtype if is_cast else None):
         return layer.call(*args, **options)
 
 
@@ -254,6 +255,7 @@ def _without_constants(arguments: Any, source: Any) -> Any:
 
 
 def _is_symbolic(value: Any) -> bool:
+    """Whether a value is a symbolic tensor."""
     return isinstance(value, keras.KerasTensor)
 
 

@@ -129,6 +129,13 @@ class Conv(layers.Conv2D):
         return ops.relu(super().call(x)) - x[..., :1]
 
 
+class Operation(keras.Operation):
+    """An operation that is no layer."""
+
+    def call(self, x):
+        return ops.exp(x) - 1
+
+
 class Same(layers.Layer):
     def call(self, x):
         return x
@@ -197,6 +204,7 @@ MODELS = {
     "attention": lambda: model_of(Attention(name="attention"), (4, 3)),
     "subclass": lambda: model_of(Conv(2, 3, padding="same", name="conv"), (4, 4, 2)),
     "identity": lambda: model_of(Same(name="same"), (3,)),
+    "operation": lambda: model_of(Operation(name="operation"), (3,)),
     "twice": lambda: model_of(Twice(name="twice"), (3,)),
     "model within": lambda: model_of(Net(name="net"), (3,)),
     "lambda": lambda: model_of(layers.Lambda(lambda x: ops.relu(x) * 2, name="lambda"), (3,)),
@@ -287,6 +295,16 @@ def test_a_constant_that_one_of_keras_layers_reads_has_nodes_too():
         "placed/constant",
         "placed/pair/multiply",
     }
+
+
+def test_a_layer_of_whole_numbers():
+    class Next(layers.Layer):
+        def call(self, x):
+            return x + 1
+
+    x = keras.Input((3,), dtype="int32")
+    model = keras.Model(x, layers.Embedding(9, 2)(Next(dtype="int32")(x)))
+    assert gg.from_keras(model, trace=True).verify().passed
 
 
 def test_computes_in_the_layers_precision():
@@ -475,6 +493,10 @@ def calling(self, x):
     return layers.Layer.__call__(self, x)
 
 
+def promising(self, x):
+    return keras.KerasTensor(x.shape), keras.KerasTensor(x.shape)
+
+
 REFUSED = {
     "branching": (shaped(branching), "cannot be used as a boolean"),
     "looping": (shaped(looping), "Iterating over a symbolic KerasTensor"),
@@ -486,6 +508,10 @@ REFUSED = {
     "failing": (shaped(failing), "Nothing of the kind"),
     "text": (shaped(wordy), "among its outputs is str"),
     "batchless": (shaped(batchless, build=building), r"constant of shape \(5, 3\)"),
+    "promised": (
+        shaped(lambda self, x: x, compute_output_spec=promising),
+        "gives 1 tensors instead of 2",
+    ),
     "__call__": (shaped(lambda self, x: x, __call__=calling), "a __call__.. of its own"),
 }
 
@@ -501,6 +527,15 @@ def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
     assert "keras.ops" in str(error.value)
     assert "probe=True" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_quantised_layers_are_not_traced():
+    layer = shaped(lambda self, x: 2 * x, quantized_call=lambda self, x: x)
+    x = keras.Input((3,))
+    y = layer(x)
+    layer._dtype_policy = keras.dtype_policies.get("int8_from_float32")
+    with pytest.raises(gg.UnsupportedLayerError, match="cannot be traced: it is quantised"):
+        gg.from_keras(keras.Model(x, y), trace=True)
 
 
 def test_a_layer_within_that_is_not_built_is_refused():
