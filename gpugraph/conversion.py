@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from gpugraph.axes import Axis, fan_in, fan_out, one_to_one
 from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
-from gpugraph.layer_call import LayerCall, TensorRef, refs_in
+from gpugraph.layer_call import LayerCall, TensorRef, refs_in, substitute
 from gpugraph.masks import given_masks, refuse_masks
 from gpugraph.population import (
     AXIS_NAMES,
@@ -41,6 +41,8 @@ class Draft:
         joined by edges (`dynamic`).
     probe : bool
         Whether layers without a converter are probed.
+    trace : bool
+        Whether layers without a converter are opened by tracing their ``call``.
     channels_first_inputs : set of str
         The model's inputs whose channel is their first dimension.
     populations : dict of str to Population
@@ -54,6 +56,7 @@ class Draft:
     allow_nonfinite: bool = False
     couplings: bool = False
     probe: bool = False
+    trace: bool = False
     channels_first_inputs: frozenset[str] = frozenset()
     populations: dict[str, Population] = field(default_factory=dict)
     projections: list[Projection] = field(default_factory=list)
@@ -497,6 +500,17 @@ def convert_call(
             f"Keras gives {call.output_shapes}."
         )
     return tuple(outputs)
+
+
+def convert_calls(
+    calls: Iterable[LayerCall], tensors: dict[TensorRef, Tensor], draft: Draft
+) -> None:
+    """Convert calls one after another, and add what they give to the tensors that are known."""
+    for call in calls:
+        sources = [tensors[ref] for ref in call.inputs]
+        masks = substitute(dict(call.masks), tensors)
+        outputs = convert_call(call, sources, draft, masks)
+        tensors |= {TensorRef(call.name, i): tensor for i, tensor in enumerate(outputs)}
 
 
 def _conversion(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpugraph.conversion import Draft, convert_call
+from gpugraph.conversion import Draft, convert_calls
 from gpugraph.graph import NeuronGraph
 from gpugraph.input_shape import InputShape
-from gpugraph.layer_call import TensorRef, substitute
+from gpugraph.layer_call import TensorRef
 from gpugraph.models import load_model
 from gpugraph.population import Tensor
 from gpugraph.topology import Topology, topology
@@ -78,14 +78,11 @@ def from_keras(
         allow_nonfinite=allow_nonfinite,
         couplings=couplings,
         probe=probe,
+        trace=trace,
         channels_first_inputs=_channels_first_inputs(calls),
     )
     tensors: dict[TensorRef, Tensor] = {}
-    for call in calls:
-        sources = tuple(tensors[ref] for ref in call.inputs)
-        masks = substitute(dict(call.masks), tensors)
-        outputs = convert_call(call, sources, draft, masks)
-        tensors |= {TensorRef(call.name, i): tensor for i, tensor in enumerate(outputs)}
+    convert_calls(calls, tensors, draft)
     return NeuronGraph(
         name=calls.name,
         populations=draft.populations,

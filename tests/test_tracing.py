@@ -739,6 +739,83 @@ OWN = {
 }
 
 
+class Cell(layers.Layer):
+    """A cell of two states, the second of which starts from ones."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size = [3, 2]
+        self.output_size = 3
+        self.dense = layers.Dense(3, activation="tanh", name="dense")
+        self.decay = layers.Dense(2, name="decay")
+
+    def build(self, shape):
+        self.dense.build((None, shape[-1] + 5))
+        self.decay.build((None, 2))
+
+    def get_initial_state(self, batch_size=None):
+        return [ops.zeros((batch_size, 3)), ops.ones((batch_size, 2))]
+
+    def call(self, x, states):
+        hidden, memory = states
+        hidden = self.dense(ops.concatenate([x, hidden, memory], axis=-1))
+        return hidden, [hidden, self.decay(memory) * hidden[:, :2]]
+
+
+class Shaped(Affine):
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 3)
+
+
+def masked_cell():
+    x = keras.Input((4, 2), name="x")
+    return keras.Model(x, layers.RNN(Cell(), name="rnn")(layers.Masking()(x)))
+
+
+def model_within():
+    net = keras.Sequential([keras.Input((2,)), Affine(name="affine")], name="net")
+    return model_of(layers.TimeDistributed(net, name="steps"), (4, 2))
+
+
+HOLDING = {
+    "cell": lambda: model_of(layers.RNN(Cell(), name="rnn"), (4, 2)),
+    "sequences": lambda: model_of(layers.RNN(Cell(), return_sequences=True, name="rnn"), (4, 2)),
+    "masked": masked_cell,
+    "stacked": lambda: model_of(
+        layers.RNN([layers.LSTMCell(2), Cell(name="cell")], name="rnn"), (3, 2)
+    ),
+    "time": lambda: model_of(layers.TimeDistributed(Shaped(), name="steps"), (4, 2)),
+    "time, model": model_within,
+}
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_what_another_layer_holds_is_traced(name):
+    model = HOLDING[name]()
+    with pytest.raises(gg.UnsupportedLayerError, match="trace=True"):
+        gg.from_keras(model)
+    graph = gg.from_keras(model, trace=True)
+    assert graph.verify().passed
+    assert graph.verify(samples(graph)).passed
+    assert not (dependence(model) & ~reach(graph)).any()
+
+
+def test_a_cell_that_cannot_be_traced_is_refused():
+    class Failing(Cell):
+        def call(self, x, states):
+            return (x, states) if ops.max(x) > 0 else (states[0], states)
+
+        def compute_output_shape(self, *shapes):
+            return (None, 3), [(None, 3), (None, 2)]
+
+    x = keras.Input((4, 2))
+    model = keras.Model(x, layers.RNN(Failing(), name="rnn")(x))
+    with pytest.raises(
+        gg.UnsupportedLayerError, match=r"'rnn' .*call\(\) of its Failing .*boolean"
+    ):
+        gg.from_keras(model, trace=True)
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_a_model_of_its_own_call_computes_what_keras_does(name):
     make, input_shape, inputs = OWN[name]

@@ -1,31 +1,36 @@
-"""Which class converts which of Keras's cells; the simple and the stacked ones."""
+"""Which class converts which cell: the simple, the stacked and the traced ones are here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
+from gpugraph.axes import one_to_one
 from gpugraph.conversion import Conversion
 from gpugraph.layers.cell import Cell, Reading, States, bias, given, kernels, of_cell, project_dense
 from gpugraph.layers.gru import GRUCell
 from gpugraph.layers.lstm import LSTMCell
+from gpugraph.layers.opened import is_opened, opened
 from gpugraph.layers.weights import activation
 from gpugraph.population import Tensor
 
 
 def make_cell(call: Conversion, cell: Any) -> Cell:
-    """Return what converts a Keras cell.
+    """Return what converts a cell.
 
     Raises
     ------
     UnsupportedLayerError
-        If it is not one of Keras's own.
+        If it is not one of Keras's own, and cells are not to be traced.
     """
     cls = type(cell)
+    if is_opened(call, cell):
+        return TracedCell(call, cell)
     if cls.__name__ not in CELLS or not cls.__module__.startswith("keras."):
         raise call.unsupported(
             f"what its cell {cls.__module__}.{cls.__name__} computes is not known (known are "
-            f"{', '.join(CELLS)})"
+            f"{', '.join(CELLS)}; trace=True opens others)"
         )
     return CELLS[cls.__name__](of_cell(call, cell))
 
@@ -78,6 +83,36 @@ class StackedRNNCells:
             hidden, made = cell.step(f"{part}/{i}", name, x, before)
             x = Reading(hidden)
             after += made
+        return hidden, after
+
+
+class TracedCell:
+    """A cell of another class, whose ``call`` is traced in every step.
+
+    A time step of a sequence becomes nodes of its own, ``name/part/input``, that the cell reads.
+    """
+
+    def __init__(self, call: Conversion, cell: Any) -> None:
+        import keras
+
+        self.call, self.cell = call, cell
+        self.start = keras.tree.flatten(cell.get_initial_state(batch_size=1))
+        self.n_states = len(self.start)
+
+    def step(
+        self, part: str, output: str | None, x: Reading, states: States
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Add the populations of what the cell does."""
+        tensor = x.tensor
+        if x.at is not None:
+            tensor = self.call.population(f"{part}/input", x.shape, sources=[x.tensor])
+            axes = [*x.axes, one_to_one(prod(x.shape)).place(1, 1)]
+            self.call.project(x.tensor, tensor, axes, kind="copy")
+        before = [
+            first if state is None else state
+            for first, state in zip(self.start, states, strict=True)
+        ]
+        hidden, *after = opened(self.call, self.cell, part, tensor, before)
         return hidden, after
 
 

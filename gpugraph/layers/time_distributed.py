@@ -11,6 +11,7 @@ from gpugraph.axes import one_to_one
 from gpugraph.conversion import Conversion, Draft, convert_call
 from gpugraph.expansion import is_plain
 from gpugraph.layer_call import TensorRef, substitute
+from gpugraph.layers.opened import is_opened, opened
 from gpugraph.population import Dynamics, Population, Tensor
 from gpugraph.projection import Projection
 from gpugraph.registry import converts
@@ -33,9 +34,12 @@ def time_distributed(call: Conversion) -> tuple[Tensor, ...]:
 def _one_step(call: Conversion) -> Sequence[Tensor]:
     """Convert what is wrapped, for one time step."""
     layer = call.layer.layer
+    if is_opened(call, layer):
+        return opened(call, layer, None, *call.sources)
     if not is_plain(layer):
         return call.convert(layer, None, call.sources, [s[1:] for s in call.call.output_shapes])
-    calls = topology(layer, [tensor.shape for tensor in call.sources])
+    shapes = [tensor.shape for tensor in call.sources]
+    calls = topology(layer, shapes, trace=call.draft.trace)
     tensors = dict(zip((TensorRef(n, 0) for n in calls.inputs), call.sources, strict=True))
     for inner in calls:
         if inner.name not in calls.inputs:
