@@ -30,17 +30,10 @@ class Expansion:
     ----------
     trace : bool
         Whether layers without a converter are opened too, by what their ``call`` does.
-
-    Attributes
-    ----------
-    calls : list of LayerCall
-    is_traced : bool
-        Whether some layer was opened so.
     """
 
     def __init__(self, *, trace: bool = False) -> None:
         self.calls: list[LayerCall] = []
-        self.is_traced = False
         self._trace = trace
         self._opening: list[Any] = []
         self._specs: dict[TensorRef, Any] = {}
@@ -185,7 +178,6 @@ class Expansion:
                 args, kwargs = substitute((args, dict(kwargs)), inputs)
                 symbols = list(inputs.values())
                 with traced(layer, args, kwargs, symbols, n_outputs) as function:
-                    self.is_traced = True
                     return self.expand(function, list(inputs), prefix)
         finally:
             self._opening.pop()

@@ -48,7 +48,7 @@ class Topology:
         What a model that defines its own ``call`` is called on: tensors by parameter, as
         `TensorRef`. None for other models.
     traced : bool
-        Whether layers without a converter were opened by tracing their ``call``.
+        Whether layers without a converter were to be opened by tracing their ``call``.
     """
 
     name: str
@@ -123,7 +123,8 @@ class Topology:
         inputs : sequence of arrays of shape ``(batch, *input shape)``
             One per input layer, in the model's order.
         """
-        if not self.traced:
+        names_batch = self[self.inputs[0]].layer.batch_shape[0] is not None
+        if names_batch or not self.traced:
             return self._run(inputs)
         import numpy as np
 
@@ -236,7 +237,7 @@ def topology(model: Any, input_shape: InputShape | None = None, *, trace: bool =
         outputs=tuple(outputs),
         n_parameters=model.count_params(),
         model=model,
-        traced=expansion.is_traced,
+        traced=trace,
     )
 
 
@@ -277,7 +278,7 @@ def _of_own_call(
         n_parameters=model.count_params(),
         model=model,
         arguments=arguments,
-        traced=expansion.is_traced,
+        traced=True,
     )
     tokens = {
         ref.call for call in calls if call.layer_class in TOKEN_READERS for ref in call.inputs

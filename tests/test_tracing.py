@@ -107,7 +107,8 @@ class Own(layers.Layer):
 
 class Arrays(layers.Layer):
     def call(self, x):
-        return np.arange(1, 4, dtype="float32") * x + np.float32(2)
+        y = np.arange(1, 4, dtype="float32") * x + np.float32(2)
+        return ops.convert_to_tensor([1.0, 2.0, 0.5]) * y
 
 
 class Attention(layers.Layer):
@@ -798,6 +799,24 @@ def test_what_another_layer_holds_is_traced(name):
     assert graph.verify().passed
     assert graph.verify(samples(graph)).passed
     assert not (dependence(model) & ~reach(graph)).any()
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_what_another_layer_holds_takes_other_weights(name):
+    model = HOLDING[name]()
+    graph = gg.from_keras(model, trace=True)
+    other = HOLDING[name]()
+    for variable in other.weights:
+        variable.assign(variable + 0.5)
+    assert graph.with_weights(other).verify().passed
+
+
+def test_a_model_that_names_the_size_of_its_batch():
+    x = keras.Input(batch_shape=(2, 3))
+    y = ops.reshape(Affine(name="affine")(x), (2, 3, 1))
+    model = keras.Model(x, y)
+    randomise(model)
+    assert gg.from_keras(model, trace=True).verify().passed
 
 
 def test_a_cell_that_cannot_be_traced_is_refused():
