@@ -73,7 +73,7 @@ def _problem() -> Problem:
 
 @cache
 def _cupy() -> ModuleType | None:
-    """Return cupy if it is installed; looked for once, because looking takes its time."""
+    """Return cupy if it is installed and whole; looked for once, because looking takes its time."""
     try:
         return import_cupy()
     except Exception:  # a broken installation may raise anything; gpugraph doctor says what

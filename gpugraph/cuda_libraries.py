@@ -18,7 +18,8 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -27,21 +28,20 @@ LIBRARIES = ("cublas", "cusolver", "cusparse")
 
 
 def import_cupy() -> ModuleType:
-    """Import CuPy; beside TensorFlow, and where there is a GPU, with the libraries it calls."""
-    if not _is_beside_tensorflow():
-        import cupy
-
-        return cupy
-    with _own_dependencies_first():
+    """Import CuPy and, where there is a GPU, the libraries it calls; raise what they do."""
+    with _own_dependencies_first() if _is_beside_tensorflow() else nullcontext():
         import cupy
 
         if cupy.is_available():
-            for name in LIBRARIES:
-                with suppress(Exception):  # raised again by what needs it
-                    from cupy_backends.cuda import libs
-
-                    getattr(libs, name)
+            load_libraries(cupy)
     return cupy
+
+
+def load_libraries(cupy: ModuleType) -> None:
+    """Load CuPy's compiler and the libraries that it calls; raise what they do."""
+    cupy.cuda.nvrtc.getVersion()
+    for name in LIBRARIES:
+        attrgetter(f"cuda.{name}")(cupy)  # to ask is to load
 
 
 def load_cugraph() -> None:

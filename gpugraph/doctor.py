@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from textwrap import shorten
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from gpugraph import __version__
+from gpugraph.cuda_libraries import load_libraries
 
 LIBRARIES = (
     *("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "networkx", "pyarrow"),
@@ -128,7 +130,6 @@ def examine() -> Report:
     looked_for = (
         found,
         doubled_problem(),
-        None if found else toolkit_problem(),
         rapids_problem(),
         many_gpus_problem(len(gpus)),
         *(memory_problem(i, gpu) for i, gpu in enumerate(gpus)),
@@ -156,7 +157,7 @@ def cuda_problem() -> Problem | None:
     driver = _quietly(nvidia_driver)
     cupy, error = _cupy()
     if cupy is not None and _quietly(cupy.is_available):
-        return None
+        return toolkit_problem(cupy)
     if driver is None:
         without = "" if cupy else ", and CuPy is not installed"
         return Problem(
@@ -195,10 +196,9 @@ def cuda_problem() -> Problem | None:
     major = _cuda_major("cupy")
     if major is not None and major > driver.major:
         return Problem(
-            f"CuPy is made for CUDA {major}, but the NVIDIA driver {driver}",
-            f"Update the driver to {DRIVERS.get(major, DRIVERS[13])} or newer, or replace cupy: "
-            f"pip uninstall {' '.join(_installed('cupy'))}, then {_command()}. Or use "
-            "device='cpu'.",
+            f"CuPy is made for CUDA {major}, while the NVIDIA driver {driver}",
+            f"Update the driver to {DRIVERS.get(major, DRIVERS[13])} or newer, or in a new "
+            f"environment: {_command()}. Or use device='cpu'.",
         )
     return Problem(
         "CuPy finds no usable GPU",
@@ -220,10 +220,9 @@ def rapids_problem() -> Problem | None:
     others = {name: _cuda_major(name) for name in RAPIDS}
     wrong = [name for name, major in others.items() if ours and major and major != ours]
     if wrong:
-        dists = [dist for name in ("cupy", *wrong) for dist in _installed(name)]
         return Problem(
             f"CuPy is made for CUDA {ours}, but {', '.join(wrong)} for another",
-            f"Keep one of them: pip uninstall {' '.join(dists)}, then {_command()}.",
+            _anew(),
         )
     return None
 
@@ -237,19 +236,19 @@ def doubled_problem() -> Problem | None:
         return None
     return Problem(
         f"{', '.join(doubled)} overwrite each other's files",
-        f"Remove them all and install one: pip uninstall {' '.join(doubled)}, then {_command()}.",
+        _anew(),
     )
 
 
-def toolkit_problem() -> Problem | None:
-    """Return why CuPy, which has a GPU, could not compile for it; None where it can."""
-    cupy = _cupy()[0]
+def toolkit_problem(cupy: ModuleType) -> Problem | None:
+    """Return which library CuPy, which has a GPU, does not find; None where it has them all."""
     try:
-        cupy.cuda.nvrtc.getVersion()  # type: ignore[union-attr]
-    except Exception as error:  # it looks for a library, in many ways
+        load_libraries(cupy)
+    except Exception as error:  # libraries are looked for in many ways
+        said = shorten(str(error), 100, placeholder=" ...")
         return Problem(
-            f"CuPy finds no compiler (NVRTC: {error})",
-            f"It comes with CUDA's own packages: {_command()}.",
+            f"CuPy does not find all libraries of CUDA ({said})",
+            f"They come with CUDA's own packages: {_command()}. Or use device='cpu'.",
         )
     return None
 
@@ -306,6 +305,11 @@ def install_command() -> str:
 
 def _command(*extras: str) -> str:
     return f"pip install 'gpugraph[{','.join((f'cuda{_wanted_major()}', *extras))}]'"
+
+
+def _anew() -> str:
+    # Most packages that these bring along have one place for every CUDA, too.
+    return f"Install one of them in a new environment: {_command()}."
 
 
 def _wanted_major() -> int:

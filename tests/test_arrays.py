@@ -19,8 +19,7 @@ def _look_for_cupy_anew():
 
 
 def fake_cupy(monkeypatch, *, available):
-    module = types.ModuleType("cupy")
-    module.is_available = lambda: available
+    module = fakes.cupy(available=available)
     monkeypatch.setitem(sys.modules, "cupy", module)
     return module
 

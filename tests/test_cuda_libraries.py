@@ -4,12 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-import types
 
 import pytest
-
-from gpugraph.cuda_libraries import import_cupy
-from tests.contracts import fakes
 
 SOURCES = {
     "library": "int answer() { return 13; }",
@@ -90,21 +86,3 @@ def test_cugraph_finds_what_it_is_linked_to(folder, before, package, answer):
         timeout=60,
     )
     assert (done.stdout.strip(), done.stderr) == (answer, "")
-
-
-@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError, AttributeError])
-def test_cupy_is_there_where_a_library_of_its_own_is_not(monkeypatch, error):
-    class Libraries(types.ModuleType):
-        def __getattr__(self, name):
-            raise error(f"lib{name}.so.13 cannot be opened")
-
-    cupy, parent = fakes.cupy(), types.ModuleType("cupy_backends.cuda")
-    parent.libs = Libraries("libs")
-    for name, module in {
-        "tensorflow": types.ModuleType("tensorflow"),
-        "cupy": cupy,
-        "cupy_backends": types.ModuleType("cupy_backends"),
-        "cupy_backends.cuda": parent,
-    }.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    assert import_cupy() is cupy

@@ -48,7 +48,7 @@ class MaskedSteps:
         self.call, self.mask, self.n_steps = call, mask, n_steps
 
     def step(
-        self, t: int, is_result: bool, output: Change, states: Sequence[Change]
+        self, t: int, is_result: bool, output: Change, states: Sequence[Change], are_read: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """Return the output and the states that are kept after a step.
 
@@ -60,16 +60,24 @@ class MaskedSteps:
             Whether the output is what the layer gives.
         output : Change
         states : sequence of Change
+        are_read : bool
+            Whether anything reads the states; none are returned otherwise.
         """
+        import keras
+
         if self.call.layer.zero_output_for_mask:
             output = Change(output.new)
+        elif keras.config.backend() == "jax":
+            # There, initial states are the output before the first step.
+            output = next(state for state in states if state.new == output.new)
         part = f"t{t}/hidden/kept" if output in states else f"t{t}/output"
         kept = {output: self._keep(t, None if is_result else part, output)}
-        for state in states:
+        read = states if are_read else []
+        for state in read:
             if state not in kept:
                 part = state.new.population.name.removeprefix(f"{self.call.call.name}/")
                 kept[state] = self._keep(t, f"{part}/kept", state)
-        return kept[output], [kept[state] for state in states]
+        return kept[output], [kept[state] for state in read]
 
     def _keep(self, t: int, part: str | None, change: Change) -> Tensor:
         """Add what is kept of a change."""

@@ -75,9 +75,9 @@ def unrolled(call: Conversion, cell: Cell) -> tuple[Tensor, ...]:
         else:
             new, after = cell.step(f"t{t}", f"t{t}/hidden", Reading(sequence, t), states)
             change = Change(new, outputs[-1] if outputs else None)
-            unread = is_last and not layer.return_state
-            changes = [] if unread else list(map(Change, after, states))
-            output, states = masked.step(t, is_result, change, changes)
+            are_read = layer.return_state or not is_last
+            changes = list(map(Change, after, states))
+            output, states = masked.step(t, is_result, change, changes, are_read)
         outputs.append(output)
     result = _sequence(call, outputs) if layer.return_sequences else outputs[-1]
     return (result, *(s for s in states if s is not None)) if layer.return_state else (result,)

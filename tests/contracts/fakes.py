@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from networkx.algorithms.centrality import betweenness
 
+from gpugraph.cuda_libraries import LIBRARIES
+
 CONTRACT = json.loads(Path(__file__).with_name("signatures.json").read_text())
 SIGNATURES = CONTRACT["signatures"]
 
@@ -74,8 +76,9 @@ def cupy(free=10**9, total=2 * 10**9, available=True, cached=0):
     )
     stream = types.SimpleNamespace(synchronize=lambda: None)
     nvrtc = types.SimpleNamespace(getVersion=lambda: (13, 0))
+    libraries = {name: types.SimpleNamespace() for name in LIBRARIES}
     module.cuda = types.SimpleNamespace(
-        nvrtc=nvrtc, runtime=runtime, get_current_stream=lambda: stream
+        nvrtc=nvrtc, runtime=runtime, get_current_stream=lambda: stream, **libraries
     )
     return module
 

@@ -13,6 +13,7 @@ import pytest
 
 import gpugraph as gg
 from gpugraph import arrays, doctor
+from gpugraph.cuda_libraries import load_cugraph
 from gpugraph.edge_maker import EdgeMaker
 from gpugraph.engines import dask as by_gpus
 from gpugraph.engines.dask import measures
@@ -236,6 +237,19 @@ def test_a_worker_without_a_gpu_is_named(cluster, monkeypatch):
         monkeypatch.setattr(client, "run", run_where_one_lacks_a_gpu)
         with pytest.raises(gg.DeviceError, match=rf"on {lacking} there is no NVIDIA driver"):
             by_gpus.pagerank(drawn(), cluster=client)
+
+
+def test_workers_load_cugraphs_libraries_before_they_talk(cluster, communication, monkeypatch):
+    with distributed.Client(cluster) as client:
+        run, ran = client.run, []
+
+        def noting_run(function):
+            ran.append((function, communication.is_initialized()))
+            return run(function)
+
+        monkeypatch.setattr(client, "run", noting_run)
+        by_gpus.pagerank(drawn(), cluster=client)
+    assert (load_cugraph, False) in ran
 
 
 def test_a_cluster_without_workers_is_named(cluster, monkeypatch):

@@ -18,6 +18,7 @@ from gpugraph.algorithms.requirements import (
     require_finite_weights,
     require_non_negative,
 )
+from gpugraph.cuda_libraries import load_cugraph
 from gpugraph.doctor import cuda_problem
 from gpugraph.engines.cugraph import Communities
 from gpugraph.engines.cugraph_graph import import_library, translated_errors
@@ -215,6 +216,7 @@ def _gpus(
     cugraph, dcg = (import_library(name, what) for name in ("cugraph", "cugraph.dask"))
     with connected(client) as client, client.as_current(), translated_errors(graph, what):
         part_edges = _part_edges(graph, _n_gpus(client, measure))
+        client.run(load_cugraph)  # workers import the script that started them, and its keras
         with _communication():
             edges = to_dask(graph, part_edges, backend="cudf", weight=weight, cluster=client)
             # cuGraph numbers edges with the type of ids, and adds every edge's opposite.
