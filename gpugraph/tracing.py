@@ -176,7 +176,7 @@ def _symbolic_calls() -> Iterator[None]:
     """Let Keras work with symbolic tensors where, by itself, it needs real ones.
 
     Variables and arrays are multiplied by them: ``self.gamma * x``. Python asks the left operand
-    first, and Keras's variables, and numpy, fail at turning the right one into an array, where
+    first, and Keras's variables, numpy and jax fail at turning the right one into an array, where
     they could leave it to that one, as they do in ``x * self.gamma``.
 
     Layers within the layer are called as it is, instead of being asked for their output's shape.
@@ -212,7 +212,8 @@ def _symbolic_calls() -> Iterator[None]:
     with (
         _PATCHING,
         _patched(keras.Variable, methods | {"__init__": init}),
-        _patched(keras.KerasTensor, {"__array_ufunc__": None}),
+        # So numpy and jax know that an operand is none of theirs; property() seems not to be there.
+        _patched(keras.KerasTensor, {"__array_ufunc__": None, "__jax_array__": property()}),
         _patched(keras.Layer, {"__call__": symbolic_call, "add_loss": add_no_loss}),
     ):
         yield
