@@ -136,10 +136,19 @@ class Expansion:
         try:
             outputs = self.open(layer, args, given, f"{name}/", len(node.outputs))
         except NoTraceError as error:
-            return self._call(node, name, args, kwargs, refs, str(error))
+            return self._untraced(node, name, args, kwargs, refs, str(error))
         masks = self._made_masks(layer, name, args, own, len(outputs))
         self._masks |= {x: mask for x, mask in zip(outputs, masks, strict=True) if mask is not None}
         return outputs
+
+    def _untraced(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef], why: str
+    ) -> list[TensorRef]:
+        """Add the call of a layer as it is, since it cannot be traced."""
+        try:
+            return self._call(node, name, args, kwargs, refs, why)
+        except ShapeError as error:
+            raise ShapeError(f"{error} Its call() cannot be traced: {why}.") from error
 
     def open(
         self,

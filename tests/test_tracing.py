@@ -532,6 +532,14 @@ def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
     assert "\n" not in str(error.value)
 
 
+def test_a_layer_of_unknown_shape_that_cannot_be_traced_is_refused_with_the_reason():
+    layer = shaped(branching, compute_output_shape=lambda self, shape: (None, None))
+    x = keras.Input((3,))
+    model = keras.Model(x, layer(x))
+    with pytest.raises(gg.ShapeError, match=r"'odd' \(Odd\) gives.*cannot be traced: .*boolean"):
+        gg.from_keras(model, trace=True)
+
+
 def test_quantised_layers_are_not_traced():
     layer = shaped(lambda self, x: 2 * x, quantized_call=lambda self, x: x)
     x = keras.Input((3,))
