@@ -509,7 +509,12 @@ def convert_calls(
     for call in calls:
         sources = [tensors[ref] for ref in call.inputs]
         masks = substitute(dict(call.masks), tensors)
-        outputs = convert_call(call, sources, draft, masks)
+        if call.input_batches:
+            from gpugraph.layers.batched import convert_batched
+
+            outputs = convert_batched(call, sources, draft, masks)
+        else:
+            outputs = convert_call(call, sources, draft, masks)
         tensors |= {TensorRef(call.name, i): tensor for i, tensor in enumerate(outputs)}
 
 

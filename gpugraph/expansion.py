@@ -9,9 +9,10 @@ from functools import cache
 from math import prod
 from typing import Any
 
+from gpugraph.batches import MOVING_BATCHES, batches_of_outputs
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
 from gpugraph.input_shape import check_shape, shape_of
-from gpugraph.layer_call import LayerCall, Shape, TensorRef, refs_in, shapes_text, substitute
+from gpugraph.layer_call import Batch, LayerCall, Shape, TensorRef, refs_in, shapes_text, substitute
 from gpugraph.masks import (
     TAKING,
     Mask,
@@ -37,6 +38,7 @@ class Expansion:
         self._trace = trace
         self._opening: list[Any] = []
         self._specs: dict[TensorRef, Any] = {}
+        self._batches: dict[TensorRef, Batch] = {}
         self._masks: dict[TensorRef, Mask | None] = {}
         self._mask_calls: set[str] = set()
         self._given: dict[str, int] = {}
@@ -183,7 +185,7 @@ class Expansion:
         try:
             with fresh_names():
                 specs = {ref: self._specs[ref] for ref in refs_in([args, kwargs])}
-                inputs = {r: symbol((1, *shape_of(x)), x.dtype) for r, x in specs.items()}
+                inputs = {ref: symbol(self._batch(ref).shape, x.dtype) for ref, x in specs.items()}
                 args, kwargs = substitute((args, dict(kwargs)), inputs)
                 symbols = list(inputs.values())
                 with traced(layer, args, kwargs, symbols, n_outputs) as function:
@@ -222,10 +224,27 @@ class Expansion:
             n_parameters=_n_parameters(layer, args, kwargs),
             untraced=untraced,
         )
+        call = self._with_batches(call, specs)
         call = replace(call, masks=self._used_masks(call))
         if isinstance(layer, keras.Layer) and type(layer).__name__ in TAKING:
             self._masks |= dict.fromkeys(refs)
         return self._add(call, specs, masks)
+
+    def _batch(self, ref: TensorRef) -> Batch:
+        """Return where samples stand in a tensor."""
+        return self._batches.get(ref) or Batch(0, 1, (1, *shape_of(self._specs[ref])))
+
+    def _with_batches(self, call: LayerCall, specs: Sequence[Any]) -> LayerCall:
+        """Note where samples stand in a traced call's tensors, if not in the first axis alone."""
+        given = tuple(self._batch(ref) for ref in call.inputs)
+        is_plain = all(batch.is_plain for batch in given)
+        if not self._opening or (is_plain and call.layer_class not in MOVING_BATCHES):
+            return call
+        made = batches_of_outputs(call, given, self._specs, specs)
+        if is_plain and all(batch.is_plain for batch in made):
+            return call
+        self._batches |= {TensorRef(call.name, i): batch for i, batch in enumerate(made)}
+        return replace(call, input_batches=given, output_batches=made)
 
     def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, TensorRef]:
         """Return the masks among a call's keyword arguments that its tensors carry anyway.

@@ -21,6 +21,34 @@ class TensorRef(NamedTuple):
         return f"{self.call}:{self.output}" if self.output else self.call
 
 
+class Batch(NamedTuple):
+    """Where samples stand in a tensor that was traced for one sample.
+
+    Attributes
+    ----------
+    axis : int
+    n : int
+        How many positions of a sample are folded into that axis.
+    shape : tuple of int
+        Of the tensor, that axis included.
+    """
+
+    axis: int
+    n: int
+    shape: Shape
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the first axis is the batch's, and nothing else."""
+        return (self.axis, self.n) == (0, 1)
+
+    @property
+    def sample_shape(self) -> Shape:
+        """Shape of what one sample holds."""
+        before, after = self.shape[: self.axis], self.shape[self.axis + 1 :]
+        return (*before, *after) if self.n == 1 else self.shape
+
+
 @dataclass(frozen=True, eq=False)
 class LayerCall:
     """One use of a Keras layer or functional operator.
@@ -46,6 +74,9 @@ class LayerCall:
         of them. Those that its tensors carry unseen, too, which ``kwargs`` do not hold.
     untraced : str, optional
         Why its own ``call`` could not be traced, where that was tried.
+    input_batches, output_batches : tuple of Batch
+        Where samples stand in the inputs and outputs of a traced call; empty where each of them is
+        a sample's, as it is outside of traces.
     """
 
     name: str
@@ -59,6 +90,8 @@ class LayerCall:
     n_parameters: int
     masks: Mapping[str, Any] = field(default_factory=dict)
     untraced: str | None = None
+    input_batches: tuple[Batch, ...] = ()
+    output_batches: tuple[Batch, ...] = ()
 
     @property
     def reads(self) -> tuple[TensorRef, ...]:

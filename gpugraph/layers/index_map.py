@@ -169,16 +169,66 @@ def origins(call: Conversion) -> list[Origin]:
     for shape, values in zip(call.call.output_shapes, outputs, strict=True):
         if values.shape != (2, *shape):
             raise call.unsupported("it does not keep the batch axis in front")
-        if values.dtype == bool:  # constants of an operation that was told to give some
-            values = values.astype(np.float64)
-        same = values[0] == values[1]
-        with np.errstate(invalid="ignore"):
-            moved = ~same & (values[1] - values[0] == total)
-        if not (same | moved).all():
-            raise call.unsupported("it moves values from one sample of the batch to another")
-        position = np.where(moved, values[0], -1).astype(np.int64)
-        found.append(Origin(position, np.where(moved, 0.0, values[0])))
+        found.append(_origin(call, values[0], values[1], total))
     return found
+
+
+def origins_in_one(call: Conversion) -> list[Origin]:
+    """As `origins`, for a call that knows where samples stand in its tensors (`Batch`).
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If for two samples it gives something else than for each alone.
+    """
+    given = dict(zip(call.call.inputs, call.call.input_batches, strict=True))
+    made = call.call.output_batches
+    function = OperationFunction(call.call)
+    total = sum(prod(batch.shape) for batch in given.values())
+    samples = [
+        [x.reshape(b.shape) for x, b in zip(_positions(call, start), given.values(), strict=True)]
+        for start in (0, total)
+    ]
+    first, second = (function.outputs(*arrays) for arrays in samples)
+    if call.call.layer_class != "Reshape":  # which keeps the order of all, but not for two
+        pairs = zip(*samples, given.values(), strict=True)
+        _check_apart(call, function, [np.concatenate(p, b.axis) for *p, b in pairs], first, second)
+    return [
+        _origin(call, x.reshape(b.sample_shape), y.reshape(b.sample_shape), total)
+        for x, y, b in zip(first, second, made, strict=True)
+    ]
+
+
+def _check_apart(
+    call: Conversion,
+    function: OperationFunction,
+    both: Sequence[np.ndarray],
+    first: Sequence[np.ndarray],
+    second: Sequence[np.ndarray],
+) -> None:
+    """Refuse an operation that gives something else for two samples than for each alone."""
+    try:
+        outputs = function.outputs(*both)
+        axes = [batch.axis for batch in call.call.output_batches]
+        together = [np.concatenate(x, axis) for *x, axis in zip(first, second, axes, strict=True)]
+        is_apart = all(map(np.array_equal, outputs, together))
+    except Exception as error:  # it was told sizes that fit one sample
+        raise call.unsupported("it takes one sample at a time, away from the batch axis") from error
+    if not is_apart:
+        raise call.unsupported("it moves values from one sample of the batch to another")
+
+
+def _origin(call: Conversion, first: np.ndarray, second: np.ndarray, total: int) -> Origin:
+    """Tell moved values from constants, in what two samples give."""
+    if first.dtype == bool:  # constants of an operation that was told to give some
+        first, second = first.astype(np.float64), second.astype(np.float64)
+    same = first == second
+    with np.errstate(invalid="ignore"):
+        moved = ~same & (second - first == total)
+    if not (same | moved).all():
+        raise call.unsupported("it moves values from one sample of the batch to another")
+    position = np.where(moved, first, -1).astype(np.int64)
+    return Origin(position, np.where(moved, 0.0, first))
 
 
 def _positions(call: Conversion, start: int) -> list[np.ndarray]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layers.index_map import Origin, origins, project_moved
+from gpugraph.layer_call import LayerCall
+from gpugraph.layers.index_map import Origin, origins, origins_in_one, project_moved
 from gpugraph.layers.operation import (
     OperationFunction,
     arguments_of,
@@ -17,7 +19,7 @@ from gpugraph.layers.operation import (
 )
 from gpugraph.layers.weights import array
 from gpugraph.population import Activation, Tensor
-from gpugraph.registry import converts
+from gpugraph.registry import converts, find_converter, has_converter
 
 # Arguments that say which values are moved, and where to.
 CHOOSING = ("condition", "constant_values", "fill_value", "indices", "key", "start_indices")
@@ -74,14 +76,36 @@ REORDERING = {"Moveaxis", "Rearrange", "Rot90", "Swapaxes", "Transpose"}
 )
 def move(call: Conversion) -> list[Tensor]:
     """Each value to its places (`copy`), constants as bias; no nodes where all stay in order."""
+    _refuse_choices(call)
+    return _given(call, origins(call), call.call.output_shapes)
+
+
+def is_moving(call: LayerCall) -> bool:
+    """Whether a call is of an operation that moves values."""
+    return has_converter(call.layer) and find_converter(call.layer, call.name) is move
+
+
+def moved(call: Conversion) -> list[Tensor]:
+    """Convert an operation that moves values and knows where samples stand (`Batch`)."""
+    _refuse_choices(call)
+    shapes = [batch.sample_shape for batch in call.call.output_batches]
+    return _given(call, origins_in_one(call), shapes)
+
+
+def _refuse_choices(call: Conversion) -> None:
+    """Refuse an operation that lets the inputs say what is moved."""
     for name, value in arguments_of(call).items():
         if name in CHOOSING and has_tensor(value):
             raise call.unsupported(f"its {name} depend on the inputs, and with them the edges")
+
+
+def _given(
+    call: Conversion, origins: Sequence[Origin], shapes: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """Return the outputs of an operation whose values come from these places."""
     return [
-        _moved(call, None if i == 0 else str(i), shape, origin)
-        for i, (shape, origin) in enumerate(
-            zip(call.call.output_shapes, origins(call), strict=True)
-        )
+        _moved(call, None if i == 0 else str(i), tuple(shape), origin)
+        for i, (shape, origin) in enumerate(zip(shapes, origins, strict=True))
     ]
 
 
