@@ -13,14 +13,17 @@ from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
 from gpugraph.input_shape import check_shape, shape_of
 from gpugraph.layer_call import LayerCall, Shape, TensorRef, refs_in, shapes_text, substitute
 from gpugraph.masks import (
+    PASSING,
     TAKING,
-    Mask,
     arguments,
+    carried_masks,
+    carriers,
     fresh_names,
-    is_implied,
+    is_empty,
     made_masks,
     used_masks,
 )
+from gpugraph.value_numbers import ValueNumbers
 
 
 class Expansion:
@@ -37,7 +40,9 @@ class Expansion:
         self._trace = trace
         self._opening: list[Any] = []
         self._specs: dict[TensorRef, Any] = {}
-        self._masks: dict[TensorRef, Mask | None] = {}
+        self._masks: dict[TensorRef, TensorRef | None] = {}
+        self._values = ValueNumbers()
+        self._passed: dict[TensorRef, TensorRef] = {}
         self._mask_calls: set[str] = set()
         self._given: dict[str, int] = {}
 
@@ -138,7 +143,10 @@ class Expansion:
         except NoTraceError as error:
             return self._untraced(node, name, args, kwargs, refs, str(error))
         masks = self._made_masks(layer, name, args, own, len(outputs))
-        self._masks |= {x: mask for x, mask in zip(outputs, masks, strict=True) if mask is not None}
+        for ref, mask in zip(outputs, masks, strict=True):
+            # What its call() has put on them stays, or what they had where it gives its input.
+            if self._masks[ref] is None:
+                self._masks[ref] = mask
         return outputs
 
     def _untraced(
@@ -208,7 +216,7 @@ class Expansion:
         specs = self._output_specs(node, name, args, kwargs, refs)
         implied = self._implied_masks(layer, args, kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in implied}
-        refs = [ref for ref in refs if ref not in implied.values()]
+        refs = _without(refs, refs_in(implied))
         masks = self._made_masks(layer, name, args, kwargs, len(specs))
         call = LayerCall(
             name=name,
@@ -224,10 +232,21 @@ class Expansion:
         )
         call = replace(call, masks=self._used_masks(call))
         if isinstance(layer, keras.Layer) and type(layer).__name__ in TAKING:
-            self._masks |= dict.fromkeys(refs)
-        return self._add(call, specs, masks)
+            self._take_masks(layer, refs)
+        outputs = self._add(call, specs, masks)
+        if not isinstance(layer, keras.Layer):
+            self._values.add(layer, args, kwargs, outputs)
+        elif type(layer).__name__ in PASSING and specs[0].dtype == self._specs[refs[0]].dtype:
+            self._passed[outputs[0]] = self._passed.get(refs[0], refs[0])
+        return outputs
 
-    def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, TensorRef]:
+    def _take_masks(self, layer: Any, refs: Sequence[TensorRef]) -> None:
+        """Take the masks off tensors, by whatever name; a copy that Keras casts is another one."""
+        cast = layer.compute_dtype
+        taken = {self._passed.get(ref, ref) for ref in refs if self._specs[ref].dtype == cast}
+        self._masks |= {ref: None for ref in self._masks if self._passed.get(ref, ref) in taken}
+
+    def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, Any]:
         """Return the masks among a call's keyword arguments that its tensors carry anyway.
 
         Keras notes some of them at the call, and the operations that make them in the graph.
@@ -236,48 +255,50 @@ class Expansion:
 
         if not isinstance(layer, keras.Layer):
             return {}
-        carried = arguments(layer, *substitute((args, kwargs), self._masks))
-        implied = {
-            key: value
-            for key, value in kwargs.items()
-            if isinstance(value, TensorRef) and is_implied(key, carried)
-        }
-        self._mask_calls |= {ref.call for ref in implied.values()}
+        implied = {}
+        for key, value in kwargs.items():
+            given = arguments(layer, args, {k: v for k, v in kwargs.items() if k != key})
+            carrier = carriers(layer, given).get(key)
+            if carrier is not None and not is_empty(value):
+                carried = carried_masks(given[carrier], self._masks)
+                if self._values.of(carried) == self._values.of(value):
+                    implied[key] = value
+        self._mask_calls |= {ref.call for ref in refs_in(implied)}
         return implied
 
     def _used_masks(self, call: LayerCall) -> dict[str, Any]:
         """Return the masks that a call uses, given or carried by its tensors."""
         import keras
 
-        if not isinstance(call.layer, keras.Layer):
-            return {}
-        tensors, masks = (
-            arguments(call.layer, *substitute((call.args, dict(call.kwargs)), known))
-            for known in (self._specs, self._masks)
-        )
-        return used_masks(call, tensors, masks)
+        return used_masks(call, self._masks) if isinstance(call.layer, keras.Layer) else {}
 
     def _made_masks(
         self, layer: Any, name: str, args: Any, kwargs: Any, n_outputs: int
-    ) -> list[Mask | None]:
+    ) -> list[TensorRef | None]:
         """Return the masks that a call's outputs carry; add the operations that make them."""
         import keras
 
-        none: list[Mask | None] = [None] * n_outputs
+        none: list[TensorRef | None] = [None] * n_outputs
         if not isinstance(layer, keras.Layer):
             return none
-        made = made_masks(layer, arguments(layer, args, kwargs), self._specs, self._masks)
+        given, own = arguments(layer, args, kwargs), kwargs.get("mask")
+        made = made_masks(layer, given, own, self._specs, self._masks)
         if made is None:
             return none
         known = {id(twin): ref for ref, twin in made.inputs.items()}
         new = [spec for spec in made.masks if spec is not None and id(spec) not in known]
+        if not all(isinstance(spec, keras.KerasTensor) for spec in new):
+            raise UnsupportedLayerError(
+                f"Cannot convert layer '{name}' ({type(layer).__name__}): the mask of what it "
+                "gives is a constant. Leave out of its input what that hides."
+            )
         if new:
             first = len(self.calls)
             function = keras.Function(list(made.inputs.values()), new)
             refs = self.expand(function, list(made.inputs), prefix=f"{name}/mask/")
             known |= {id(spec): ref for spec, ref in zip(new, refs, strict=True)}
             self._mask_calls |= {call.name for call in self.calls[first:]}
-        masks = [None if spec is None else Mask(known[id(spec)], spec) for spec in made.masks]
+        masks = [None if spec is None else known[id(spec)] for spec in made.masks]
         return (masks + none)[:n_outputs]
 
     def without_mask_calls(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
@@ -322,7 +343,7 @@ class Expansion:
         return list(specs)
 
     def _add(
-        self, call: LayerCall, specs: Sequence[Any], masks: Sequence[Mask | None]
+        self, call: LayerCall, specs: Sequence[Any], masks: Sequence[TensorRef | None]
     ) -> list[TensorRef]:
         import keras
 
@@ -365,6 +386,14 @@ def notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
     if isinstance(operation, keras.layers.MultiHeadAttention):
         return bool(kwargs.get("return_attention_scores"))
     return type(operation).__name__ == "DotProductAttention"
+
+
+def _without(refs: Sequence[TensorRef], others: Sequence[TensorRef]) -> list[TensorRef]:
+    """Return what is left of tensors when others are taken away, each once."""
+    left = list(refs)
+    for ref in others:
+        left.remove(ref)
+    return left
 
 
 @cache

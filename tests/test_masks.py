@@ -285,6 +285,81 @@ def test_a_mask_that_attention_takes_off():
     assert graph.verify(TOKENS).passed
 
 
+def strip(x):
+    """Return what Keras takes the mask of x off for."""
+    return layers.MultiHeadAttention(1, 2)(x, x)
+
+
+def cast_copy(x):
+    """Return what takes the mask off a copy of x alone: Keras casts x for it."""
+    return layers.Dense(6)(layers.MultiHeadAttention(1, 2, dtype="float64")(x, x))
+
+
+def nested(x, y):
+    """Return what a model of two named inputs makes of tensors with masks."""
+    a, b = keras.Input((4, 6), name="a"), keras.Input((4, 6), name="b")
+    return keras.Model({"a": a, "b": b}, layers.Multiply()([a, b]))({"a": x, "b": y})
+
+
+# Of tensors x and y, which carry masks, and the mask of y.
+WHICH_MASK = {
+    "given for another": lambda x, y, m: layers.LSTM(2)(x, mask=m),
+    "given to an average": lambda x, y, m: layers.GlobalAveragePooling1D()(x, mask=m),
+    "given, and carried on": lambda x, y, m: layers.GRU(2)(
+        sequences=layers.LSTM(3, return_sequences=True)(x, mask=m)
+    ),
+    "given for training, and carried on": lambda x, y, m: layers.GRU(2)(
+        sequences=layers.BatchNormalization()(x, mask=m)
+    ),
+    "given to attention, and carried on": lambda x, y, m: layers.Multiply()(
+        [layers.Attention()([x, y], mask=[m, None]), x]
+    ),
+    "given beside states": lambda x, y, m: layers.LSTM(3)(
+        y, initial_state=layers.LSTM(3, return_state=True)(x)[1:], mask=m
+    ),
+    "noted before it was taken": lambda x, y, m: layers.LSTM(2)(
+        layers.Concatenate()([x, strip(x)])
+    ),
+    "taken": lambda x, y, m: layers.LSTM(2)(sequences=layers.Concatenate()([x, strip(x)])),
+    "taken off by another name": lambda x, y, m: layers.Multiply()(
+        [x, strip(layers.Dropout(0.5)(layers.Identity()(x)))]
+    ),
+    "taken off, which others share": lambda x, y, m: layers.Multiply()(
+        [layers.Dropout(0.5)(x), strip(x)]
+    ),
+    "taken off a copy": lambda x, y, m: layers.Multiply()([x, cast_copy(x)]),
+    "by name": lambda x, y, m: nested(x, y),
+}
+
+
+@pytest.mark.parametrize("name", WHICH_MASK)
+def test_which_mask_a_layer_goes_by(name):
+    tokens, x = text()
+    others, y = text(name="others")
+    output = WHICH_MASK[name](x, y, keras.ops.not_equal(others, 0))
+    model = random_model([tokens, others], [output, layers.Flatten()(y)])
+    assert gg.from_keras(model).verify([TOKENS, TOKENS[::-1]]).passed
+
+
+def test_a_residual_path_as_deep_as_one_likes():
+    """What Keras notes and what is carried are held against each other in linear time."""
+    inputs, x = text()
+    for _ in range(40):
+        x = layers.Add()([x, layers.Dense(6)(x)])
+    graph = gg.from_keras(random_model(inputs, layers.GlobalAveragePooling1D(name="mean")(x)))
+    assert graph.verify(TOKENS).passed
+    assert not any(name.startswith("logical_or") for name in graph.populations)
+
+
+def test_a_constant_that_a_layer_gives_as_a_mask_is_refused():
+    inputs = keras.Input((4, 6))
+    mask = np.array([[True, False, True, True]])
+    normalised = layers.BatchNormalization(name="normalised")(inputs, mask=mask)
+    model = keras.Model(inputs, layers.LSTM(2)(normalised))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'normalised' .*mask .* is a constant"):
+        gg.from_keras(model)
+
+
 def test_masks_that_are_joined():
     inputs, x = text()
     others, y = text(name="others")
