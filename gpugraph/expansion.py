@@ -78,8 +78,8 @@ class Expansion:
                 name = self._unique(prefix + node.operation.name + use)
                 if isinstance(node.operation, keras.Model) and is_plain(node.operation):
                     inner = functional(node.operation, f"nested model '{name}'")
-                    masks = self._implied_masks(node.operation, args, kwargs)
-                    given = self._nested_inputs(inner, node, known, name, masks)
+                    given = self._nested_inputs(inner, node, known, name)
+                    self._give_masks(node.operation, args, kwargs, given)
                     outputs = self.expand(inner, given, prefix=f"{name}/")
                 elif self._trace:
                     outputs = self._open(node, name, args, kwargs, refs)
@@ -89,12 +89,7 @@ class Expansion:
         return [known[id(t)] for t in function.outputs]
 
     def _nested_inputs(
-        self,
-        inner: Any,
-        node: Any,
-        known: Mapping[int, TensorRef],
-        name: str,
-        masks: Mapping[str, Any],
+        self, inner: Any, node: Any, known: Mapping[int, TensorRef], name: str
     ) -> list[TensorRef]:
         """Return what a nested model is called on, in the order of its own inputs."""
         import keras
@@ -104,8 +99,11 @@ class Expansion:
         extra = [
             key
             for key, value in kwargs.items()
-            if key not in masks
-            and any(x is not None and x is not False for x in keras.tree.flatten(value))
+            # A mask that depends on the inputs is followed like one that they carry.
+            if any(
+                x is not None and x is not False and not (key == "mask" and id(x) in known)
+                for x in keras.tree.flatten(value)
+            )
         ]
         if args or extra:
             raise UnsupportedLayerError(
@@ -124,6 +122,18 @@ class Expansion:
                     f"{shapes_text([shape_of(tensor)])}. Call it on a tensor of as many dimensions."
                 )
         return [ref for ref in refs if ref is not None]
+
+    def _give_masks(self, model: Any, args: Any, kwargs: Any, inputs: Sequence[TensorRef]) -> None:
+        """Put on a nested model's inputs the masks that it is given, or that they carry.
+
+        As Keras does: one after the other, even where the inputs are in another order.
+        """
+        masks = kwargs.get("mask")
+        if masks is None or "mask" in self._implied_masks(model, args, kwargs):
+            masks = carried_masks(args[0] if args else kwargs["inputs"], self._masks)
+        for ref, mask in zip(inputs, _leaves(masks), strict=False):
+            if mask is not None:
+                self._set_mask(ref, mask)
 
     def _open(
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
@@ -241,10 +251,15 @@ class Expansion:
         return outputs
 
     def _take_masks(self, layer: Any, refs: Sequence[TensorRef]) -> None:
-        """Take the masks off tensors, by whatever name; a copy that Keras casts is another one."""
-        cast = layer.compute_dtype
-        taken = {self._passed.get(ref, ref) for ref in refs if self._specs[ref].dtype == cast}
-        self._masks |= {ref: None for ref in self._masks if self._passed.get(ref, ref) in taken}
+        """Take the masks off tensors, but for those of which Keras casts a copy for the layer."""
+        for ref in refs:
+            if self._specs[ref].dtype == layer.compute_dtype:
+                self._set_mask(ref, None)
+
+    def _set_mask(self, ref: TensorRef, mask: TensorRef | None) -> None:
+        """Put a mask on a tensor, or take it off, by whatever name layers have passed it on."""
+        first = self._passed.get(ref, ref)
+        self._masks |= {x: mask for x in self._masks if self._passed.get(x, x) == first}
 
     def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, Any]:
         """Return the masks among a call's keyword arguments that its tensors carry anyway.
@@ -386,6 +401,15 @@ def notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
     if isinstance(operation, keras.layers.MultiHeadAttention):
         return bool(kwargs.get("return_attention_scores"))
     return type(operation).__name__ == "DotProductAttention"
+
+
+def _leaves(masks: Any) -> list[Any]:
+    """Return nested masks in Keras's order, which sorts dictionaries."""
+    if isinstance(masks, Mapping):
+        return [leaf for key in sorted(masks) for leaf in _leaves(masks[key])]
+    if isinstance(masks, (list, tuple)) and not isinstance(masks, TensorRef):
+        return [leaf for value in masks for leaf in _leaves(value)]
+    return [masks]
 
 
 def _without(refs: Sequence[TensorRef], others: Sequence[TensorRef]) -> list[TensorRef]:

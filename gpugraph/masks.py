@@ -85,7 +85,7 @@ def carriers(layer: Any, given: Mapping[str, Any]) -> dict[str, str]:
         found = {f"{name}_mask": name for name in names if f"{name}_mask" in accepted}
     else:
         found = {}
-    return {to: name for to, name in found.items() if is_empty(given.get(to))}
+    return {to: name for to, name in found.items() if given.get(to) is None}
 
 
 def used_masks(call: LayerCall, masks: Masks) -> dict[str, Any]:
@@ -154,11 +154,11 @@ def made_masks(
     """
     import keras
 
-    cls = type(layer)
     inputs = next(iter(given.values()))
-    incoming = carried_masks(inputs, masks) if is_empty(own) else own
-    if is_empty(incoming) and cls.__name__ not in MAKERS and _is_of_keras(layer):
+    incoming = carried_masks(inputs, masks) if own is None else own
+    if is_empty(incoming) and not makes_masks(layer):
         return None
+    cls = type(layer)
     if cls.__name__ == "ReversibleEmbedding":
         # Marks its output in call(), and switches off what it inherits.
         compute = super(cls, layer).compute_mask if not given.get("reverse") else None
@@ -170,6 +170,12 @@ def made_masks(
         twins = {ref: _twin(specs[ref]) for ref in refs_in([inputs, incoming])}
         found = compute(substitute(inputs, twins), substitute(incoming, twins))
     return MadeMasks(twins, keras.tree.flatten(found))
+
+
+def makes_masks(layer: Any) -> bool:
+    """Whether the outputs of a layer may carry a mask though no input does."""
+    is_maker = type(layer).__name__ in MAKERS or not _is_of_keras(layer)
+    return is_maker and bool(layer.supports_masking)
 
 
 def refuse_masks(call: LayerCall) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-from keras.src.backend import AutocastScope
+from keras.src.backend import AutocastScope, set_keras_mask
 from keras.src.ops.node import Node
 
 from gpugraph.batch_size import different_step
@@ -252,7 +252,11 @@ def _symbolic_calls() -> Iterator[None]:
             outputs = keras.Operation.compute_output_spec(layer, *args, **kwargs)
             Node(layer, args, kwargs, outputs)
             return outputs
-        return call(layer, *args, **kwargs)
+        outputs = call(layer, *args, **kwargs)
+        for y in keras.tree.flatten(outputs):
+            # Masks are followed later; here Keras would note them as if the calls were given them.
+            set_keras_mask(y, None)
+        return outputs
 
     def choose_no_function(operation: Any, *args: Any, **kwargs: Any) -> Any:
         if type(operation).__name__ in ("Cond", "Switch") and threading.get_ident() == thread:
