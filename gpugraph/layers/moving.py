@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from math import prod
 
 import numpy as np
@@ -77,6 +78,7 @@ def move(call: Conversion) -> list[Tensor]:
     for name, value in arguments_of(call).items():
         if name in CHOOSING and has_tensor(value):
             raise call.unsupported(f"its {name} depend on the inputs, and with them the edges")
+    _check_samples(call)
     return [
         _moved(call, None if i == 0 else str(i), shape, origin)
         for i, (shape, origin) in enumerate(
@@ -106,6 +108,21 @@ def cast(call: Conversion) -> Tensor:
 def real(call: Conversion) -> Tensor:
     """No nodes: the same ones, which hold real numbers."""
     return call.source
+
+
+def _check_samples(call: Conversion) -> None:
+    """Refuse what moves or leaves out samples, which the two that `origins` tries may not show."""
+    arguments = arguments_of(call)
+    if call.call.layer_class == "GetItem":
+        key = arguments["key"]
+        first = key[0] if isinstance(key, (list, tuple)) and len(key) else key
+        # A whole number is told of where values are moved.
+        if isinstance(first, slice) and first.indices(sys.maxsize) != (0, sys.maxsize, 1):
+            raise call.unsupported("it takes some samples of the batch, and leaves out others")
+    # The indices may be what is given, and the values a constant.
+    if call.call.layer_class in ("Roll", "Take") and has_tensor(arguments["x"]):
+        axis = call.layer.axis
+        call.dimensions(() if axis is None else axis, len(call.source.shape))
 
 
 def _moved(call: Conversion, part: str | None, shape: tuple[int, ...], origin: Origin) -> Tensor:
