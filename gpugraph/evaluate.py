@@ -178,7 +178,7 @@ def verify(
     graph : NeuronGraph
     inputs : optional
         As for `evaluate`; by default one sample of standard normal noise per input, or of zeros
-        and ones for an integer input.
+        and ones for an integer input; of traced models two, which are not to meet.
     seed : int
         Of the noise.
     tolerance : float, optional
@@ -213,18 +213,22 @@ def verify(
     errors: dict[str, float] = {}
     for ref, y in compared:
         name = graph.tensors[ref.label].population.name
-        errors[name] = max(errors.get(name, 0.0), _error(values[name].reshape(y.shape), y))
+        got = values[name]
+        # A batch that became one sample has as many values, too.
+        is_batch = (y.size, y.shape[:1]) == (got.size, got.shape[:1])
+        error = _error(got.reshape(y.shape), y) if is_batch else np.inf
+        errors[name] = max(errors.get(name, 0.0), error)
     return Verification(errors, tolerance)
 
 
 def _noise(topology: Topology, seed: int) -> list[np.ndarray]:
-    """One sample per input, or as many as the model names."""
+    """One sample per input, two where a call was traced, or as many as the model names."""
     rng = np.random.default_rng(seed)
     samples = []
     for name in topology.inputs:
         call = topology[name]
         # Some models name the size of their batch.
-        shape = (call.layer.batch_shape[0] or 1, *call.output_shapes[0])
+        shape = (call.layer.batch_shape[0] or 1 + topology.traced, *call.output_shapes[0])
         is_float = "float" in str(call.layer.dtype)
         samples.append(
             rng.standard_normal(shape, np.float32) if is_float else rng.integers(0, 2, shape)

@@ -9,19 +9,21 @@ from functools import cache
 from math import prod
 from typing import Any
 
-from gpugraph.batches import MOVING_BATCHES, batches_of_outputs
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
 from gpugraph.input_shape import check_shape, shape_of
 from gpugraph.layer_call import Batch, LayerCall, Shape, TensorRef, refs_in, shapes_text, substitute
 from gpugraph.masks import (
+    PASSING,
     TAKING,
-    Mask,
     arguments,
+    carried_masks,
+    carriers,
     fresh_names,
-    is_implied,
+    is_empty,
     made_masks,
     used_masks,
 )
+from gpugraph.value_numbers import ValueNumbers
 
 
 class Expansion:
@@ -38,8 +40,11 @@ class Expansion:
         self._trace = trace
         self._opening: list[Any] = []
         self._specs: dict[TensorRef, Any] = {}
+        self._axes: dict[int, int] = {}
         self._batches: dict[TensorRef, Batch] = {}
-        self._masks: dict[TensorRef, Mask | None] = {}
+        self._masks: dict[TensorRef, TensorRef | None] = {}
+        self._values = ValueNumbers()
+        self._passed: dict[TensorRef, TensorRef] = {}
         self._mask_calls: set[str] = set()
         self._given: dict[str, int] = {}
 
@@ -75,8 +80,8 @@ class Expansion:
                 name = self._unique(prefix + node.operation.name + use)
                 if isinstance(node.operation, keras.Model) and is_plain(node.operation):
                     inner = functional(node.operation, f"nested model '{name}'")
-                    masks = self._implied_masks(node.operation, args, kwargs)
-                    given = self._nested_inputs(inner, node, known, name, masks)
+                    given = self._nested_inputs(inner, node, known, name)
+                    self._give_masks(node.operation, args, kwargs, given)
                     outputs = self.expand(inner, given, prefix=f"{name}/")
                 elif self._trace:
                     outputs = self._open(node, name, args, kwargs, refs)
@@ -86,12 +91,7 @@ class Expansion:
         return [known[id(t)] for t in function.outputs]
 
     def _nested_inputs(
-        self,
-        inner: Any,
-        node: Any,
-        known: Mapping[int, TensorRef],
-        name: str,
-        masks: Mapping[str, Any],
+        self, inner: Any, node: Any, known: Mapping[int, TensorRef], name: str
     ) -> list[TensorRef]:
         """Return what a nested model is called on, in the order of its own inputs."""
         import keras
@@ -101,8 +101,11 @@ class Expansion:
         extra = [
             key
             for key, value in kwargs.items()
-            if key not in masks
-            and any(x is not None and x is not False for x in keras.tree.flatten(value))
+            # A mask that depends on the inputs is followed like one that they carry.
+            if any(
+                x is not None and x is not False and not (key == "mask" and id(x) in known)
+                for x in keras.tree.flatten(value)
+            )
         ]
         if args or extra:
             raise UnsupportedLayerError(
@@ -122,6 +125,18 @@ class Expansion:
                 )
         return [ref for ref in refs if ref is not None]
 
+    def _give_masks(self, model: Any, args: Any, kwargs: Any, inputs: Sequence[TensorRef]) -> None:
+        """Put on a nested model's inputs the masks that it is given, or that they carry.
+
+        As Keras does: one after the other, even where the inputs are in another order.
+        """
+        masks = kwargs.get("mask")
+        if masks is None or "mask" in self._implied_masks(model, args, kwargs):
+            masks = carried_masks(args[0] if args else kwargs["inputs"], self._masks)
+        for ref, mask in zip(inputs, _leaves(masks), strict=False):
+            if mask is not None:
+                self._set_mask(ref, mask)
+
     def _open(
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
     ) -> list[TensorRef]:
@@ -140,7 +155,10 @@ class Expansion:
         except NoTraceError as error:
             return self._untraced(node, name, args, kwargs, refs, str(error))
         masks = self._made_masks(layer, name, args, own, len(outputs))
-        self._masks |= {x: mask for x, mask in zip(outputs, masks, strict=True) if mask is not None}
+        for ref, mask in zip(outputs, masks, strict=True):
+            # What its call() has put on them stays, or what they had where it gives its input.
+            if self._masks[ref] is None:
+                self._masks[ref] = mask
         return outputs
 
     def _untraced(
@@ -188,10 +206,30 @@ class Expansion:
                 inputs = {ref: symbol(self._batch(ref).shape, x.dtype) for ref, x in specs.items()}
                 args, kwargs = substitute((args, dict(kwargs)), inputs)
                 symbols = list(inputs.values())
-                with traced(layer, args, kwargs, symbols, n_outputs) as function:
-                    return self.expand(function, list(inputs), prefix)
+                batch_axes = [self._batch(ref).axis for ref in inputs]
+                with traced(layer, args, kwargs, symbols, batch_axes, n_outputs) as (
+                    function,
+                    axes,
+                ):
+                    self._axes |= axes
+                    outputs = self.expand(function, list(inputs), prefix)
+                    self._axes = {x: axis for x, axis in self._axes.items() if x not in axes}
+                self._check_outputs(layer, prefix, outputs)
+                return outputs
         finally:
             self._opening.pop()
+
+    def _check_outputs(self, layer: Any, prefix: str, outputs: Sequence[TensorRef]) -> None:
+        """Refuse a layer that gives tensors whose first axis is not the batch's alone.
+
+        One within another may.
+        """
+        if len(self._opening) == 1 and not all(self._batch(ref).is_plain for ref in outputs):
+            raise UnsupportedLayerError(
+                f"Cannot convert layer '{prefix.rstrip('/')}' ({type(layer).__name__}): in what it "
+                "gives, the batch axis is not in front, or holds positions. Let it give a batch of "
+                "samples."
+            )
 
     def _call(
         self,
@@ -210,7 +248,7 @@ class Expansion:
         specs = self._output_specs(node, name, args, kwargs, refs)
         implied = self._implied_masks(layer, args, kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in implied}
-        refs = [ref for ref in refs if ref not in implied.values()]
+        refs = _without(refs, refs_in(implied))
         masks = self._made_masks(layer, name, args, kwargs, len(specs))
         call = LayerCall(
             name=name,
@@ -224,29 +262,51 @@ class Expansion:
             n_parameters=_n_parameters(layer, args, kwargs),
             untraced=untraced,
         )
-        call = self._with_batches(call, specs)
+        call = self._with_batches(call, node.outputs)
         call = replace(call, masks=self._used_masks(call))
         if isinstance(layer, keras.Layer) and type(layer).__name__ in TAKING:
-            self._masks |= dict.fromkeys(refs)
-        return self._add(call, specs, masks)
+            self._take_masks(layer, refs)
+        outputs = self._add(call, specs, masks)
+        if not isinstance(layer, keras.Layer):
+            self._values.add(layer, args, kwargs, outputs)
+        elif type(layer).__name__ in PASSING and specs[0].dtype == self._specs[refs[0]].dtype:
+            self._passed[outputs[0]] = self._passed.get(refs[0], refs[0])
+        return outputs
 
     def _batch(self, ref: TensorRef) -> Batch:
         """Return where samples stand in a tensor."""
         return self._batches.get(ref) or Batch(0, 1, (1, *shape_of(self._specs[ref])))
 
-    def _with_batches(self, call: LayerCall, specs: Sequence[Any]) -> LayerCall:
+    def _with_batches(self, call: LayerCall, outputs: Sequence[Any]) -> LayerCall:
         """Note where samples stand in a traced call's tensors, if not in the first axis alone."""
-        given = tuple(self._batch(ref) for ref in call.inputs)
-        is_plain = all(batch.is_plain for batch in given)
-        if not self._opening or (is_plain and call.layer_class not in MOVING_BATCHES):
+        if not self._opening:
             return call
-        made = batches_of_outputs(call, given, self._specs, specs)
-        if is_plain and all(batch.is_plain for batch in made):
+        given = tuple(self._batch(ref) for ref in call.inputs)
+        is_known = all(id(y) in self._axes for y in outputs)
+        made = tuple(Batch.of(y.shape, self._axes[id(y)]) for y in outputs) if is_known else ()
+        if all(batch.is_plain for batch in (*given, *made)):
             return call
         self._batches |= {TensorRef(call.name, i): batch for i, batch in enumerate(made)}
-        return replace(call, input_batches=given, output_batches=made)
+        return replace(
+            call,
+            input_shapes=tuple(batch.sample_shape for batch in given),
+            output_shapes=tuple(batch.sample_shape for batch in made) or call.output_shapes,
+            input_batches=given,
+            output_batches=made,
+        )
 
-    def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, TensorRef]:
+    def _take_masks(self, layer: Any, refs: Sequence[TensorRef]) -> None:
+        """Take the masks off tensors, but for those of which Keras casts a copy for the layer."""
+        for ref in refs:
+            if self._specs[ref].dtype == layer.compute_dtype:
+                self._set_mask(ref, None)
+
+    def _set_mask(self, ref: TensorRef, mask: TensorRef | None) -> None:
+        """Put a mask on a tensor, or take it off, by whatever name layers have passed it on."""
+        first = self._passed.get(ref, ref)
+        self._masks |= {x: mask for x in self._masks if self._passed.get(x, x) == first}
+
+    def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, Any]:
         """Return the masks among a call's keyword arguments that its tensors carry anyway.
 
         Keras notes some of them at the call, and the operations that make them in the graph.
@@ -255,48 +315,50 @@ class Expansion:
 
         if not isinstance(layer, keras.Layer):
             return {}
-        carried = arguments(layer, *substitute((args, kwargs), self._masks))
-        implied = {
-            key: value
-            for key, value in kwargs.items()
-            if isinstance(value, TensorRef) and is_implied(key, carried)
-        }
-        self._mask_calls |= {ref.call for ref in implied.values()}
+        implied = {}
+        for key, value in kwargs.items():
+            given = arguments(layer, args, {k: v for k, v in kwargs.items() if k != key})
+            carrier = carriers(layer, given).get(key)
+            if carrier is not None and not is_empty(value):
+                carried = carried_masks(given[carrier], self._masks)
+                if self._values.of(carried) == self._values.of(value):
+                    implied[key] = value
+        self._mask_calls |= {ref.call for ref in refs_in(implied)}
         return implied
 
     def _used_masks(self, call: LayerCall) -> dict[str, Any]:
         """Return the masks that a call uses, given or carried by its tensors."""
         import keras
 
-        if not isinstance(call.layer, keras.Layer):
-            return {}
-        tensors, masks = (
-            arguments(call.layer, *substitute((call.args, dict(call.kwargs)), known))
-            for known in (self._specs, self._masks)
-        )
-        return used_masks(call, tensors, masks)
+        return used_masks(call, self._masks) if isinstance(call.layer, keras.Layer) else {}
 
     def _made_masks(
         self, layer: Any, name: str, args: Any, kwargs: Any, n_outputs: int
-    ) -> list[Mask | None]:
+    ) -> list[TensorRef | None]:
         """Return the masks that a call's outputs carry; add the operations that make them."""
         import keras
 
-        none: list[Mask | None] = [None] * n_outputs
+        none: list[TensorRef | None] = [None] * n_outputs
         if not isinstance(layer, keras.Layer):
             return none
-        made = made_masks(layer, arguments(layer, args, kwargs), self._specs, self._masks)
+        given, own = arguments(layer, args, kwargs), kwargs.get("mask")
+        made = made_masks(layer, given, own, self._specs, self._masks)
         if made is None:
             return none
         known = {id(twin): ref for ref, twin in made.inputs.items()}
         new = [spec for spec in made.masks if spec is not None and id(spec) not in known]
+        if not all(isinstance(spec, keras.KerasTensor) for spec in new):
+            raise UnsupportedLayerError(
+                f"Cannot convert layer '{name}' ({type(layer).__name__}): the mask of what it "
+                "gives is a constant. Leave out of its input what that hides."
+            )
         if new:
             first = len(self.calls)
             function = keras.Function(list(made.inputs.values()), new)
             refs = self.expand(function, list(made.inputs), prefix=f"{name}/mask/")
             known |= {id(spec): ref for spec, ref in zip(new, refs, strict=True)}
             self._mask_calls |= {call.name for call in self.calls[first:]}
-        masks = [None if spec is None else Mask(known[id(spec)], spec) for spec in made.masks]
+        masks = [None if spec is None else known[id(spec)] for spec in made.masks]
         return (masks + none)[:n_outputs]
 
     def without_mask_calls(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
@@ -341,7 +403,7 @@ class Expansion:
         return list(specs)
 
     def _add(
-        self, call: LayerCall, specs: Sequence[Any], masks: Sequence[Mask | None]
+        self, call: LayerCall, specs: Sequence[Any], masks: Sequence[TensorRef | None]
     ) -> list[TensorRef]:
         import keras
 
@@ -384,6 +446,23 @@ def notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
     if isinstance(operation, keras.layers.MultiHeadAttention):
         return bool(kwargs.get("return_attention_scores"))
     return type(operation).__name__ == "DotProductAttention"
+
+
+def _leaves(masks: Any) -> list[Any]:
+    """Return nested masks in Keras's order, which sorts dictionaries."""
+    if isinstance(masks, Mapping):
+        return [leaf for key in sorted(masks) for leaf in _leaves(masks[key])]
+    if isinstance(masks, (list, tuple)) and not isinstance(masks, TensorRef):
+        return [leaf for value in masks for leaf in _leaves(value)]
+    return [masks]
+
+
+def _without(refs: Sequence[TensorRef], others: Sequence[TensorRef]) -> list[TensorRef]:
+    """Return what is left of tensors when others are taken away, each once."""
+    left = list(refs)
+    for ref in others:
+        left.remove(ref)
+    return left
 
 
 @cache

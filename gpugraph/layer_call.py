@@ -37,6 +37,11 @@ class Batch(NamedTuple):
     n: int
     shape: Shape
 
+    @classmethod
+    def of(cls, shape: Shape, axis: int) -> Batch:
+        """Return the batch of a tensor of this shape, of one sample."""
+        return cls(axis, shape[axis], tuple(shape))
+
     @property
     def is_plain(self) -> bool:
         """Whether the first axis is the batch's, and nothing else."""

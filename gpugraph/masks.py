@@ -24,21 +24,22 @@ LOOKING = ("Multiply", "Maximum", "Minimum")
 TAKING = ("MultiHeadAttention",)
 # Layers that need a mask for training only.
 RESTING = ("BatchNormalization",)
+# Layers that give, at inference, the very tensor that they are called on, and so its mask.
+PASSING = (
+    "Identity",
+    "ActivityRegularization",
+    "Dropout",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "StochasticDepth",
+)
 
-
-@dataclass(frozen=True, eq=False)
-class Mask:
-    """The mask that a tensor carries.
-
-    Attributes
-    ----------
-    ref : TensorRef
-        The tensor that says which places there are.
-    spec : keras.KerasTensor
-    """
-
-    ref: TensorRef
-    spec: Any
+# By tensor, the tensor that says which places of it there are.
+Masks = Mapping[TensorRef, TensorRef | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,47 +68,56 @@ def arguments(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dic
     return dict(signature.bind_partial(*args, **known).arguments)
 
 
-def is_implied(name: str, masks: Mapping[str, Any]) -> bool:
-    """Whether an argument of this name is a mask that the arguments it belongs to carry.
+def carriers(layer: Any, given: Mapping[str, Any]) -> dict[str, str]:
+    """Return which parameters of a layer take masks that tensors carry, and whose tensors.
 
     Parameters
     ----------
-    name : str
-    masks : mapping of str
-        What each parameter of the call is given, and the `Mask` of each tensor in there.
+    layer : keras.Layer
+    given : mapping of str
+        What each parameter of its call is given.
     """
-    carrying = {parameter for parameter, value in masks.items() if _found(value)}
-    return bool(carrying) if name == "mask" else name.removesuffix("_mask") in carrying - {name}
+    accepted = inspect.signature(layer.call).parameters
+    names = [name for name, value in given.items() if _holds_tensors(value)]
+    if type(layer).__name__ in LOOKING or (len(names) == 1 and "mask" in accepted):
+        found = dict.fromkeys(["mask"], names[0])
+    elif len(names) > 1:
+        found = {f"{name}_mask": name for name in names if f"{name}_mask" in accepted}
+    else:
+        found = {}
+    return {to: name for to, name in found.items() if given.get(to) is None}
 
 
-def used_masks(
-    call: LayerCall, tensors: Mapping[str, Any], masks: Mapping[str, Any]
-) -> dict[str, Any]:
+def used_masks(call: LayerCall, masks: Masks) -> dict[str, Any]:
     """Return the masks that a layer uses at inference, by the parameter that takes them.
 
     Parameters
     ----------
     call : LayerCall
-    tensors, masks : mapping of str
-        What each parameter of its call is given, and the `Mask` of each tensor in there.
+    masks : mapping of TensorRef to TensorRef or None
+        What the tensors carry.
     """
     layer = call.layer
-    accepted = inspect.signature(layer.call).parameters
-    given = [name for name, value in tensors.items() if _holds_tensors(value)]
-    if type(layer).__name__ in LOOKING:
-        read = dict.fromkeys(given, "mask")
-    elif len(given) == 1:
-        read = dict.fromkeys(given, "mask") if "mask" in accepted else {}
-    else:
-        read = {name: f"{name}_mask" for name in given if f"{name}_mask" in accepted}
     if not _works_with_masks(layer):
         return {}
-    carried = {to: _refs(masks[name]) for name, to in read.items() if _found(masks[name])}
+    given = arguments(layer, call.args, call.kwargs)
+    carried = {to: carried_masks(given[name], masks) for to, name in carriers(layer, given).items()}
     given_ones = given_masks(call)
     if type(layer).__name__ in TAKING:
         # It looks for the mask of its first tensor there alone.
         given_ones.pop("query_mask", None)
-    return carried | given_ones
+    return {to: found for to, found in carried.items() if refs_in(found)} | given_ones
+
+
+def carried_masks(structure: Any, masks: Masks) -> Any:
+    """Return the masks that nested tensors carry; None for whatever has none."""
+    if isinstance(structure, TensorRef):
+        return masks[structure]
+    if isinstance(structure, Mapping):
+        return {key: carried_masks(value, masks) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)([carried_masks(value, masks) for value in structure])
+    return None
 
 
 def given_masks(call: LayerCall) -> dict[str, Any]:
@@ -119,15 +129,16 @@ def given_masks(call: LayerCall) -> dict[str, Any]:
     return {
         name: value
         for name, value in arguments(call.layer, call.args, call.kwargs).items()
-        if (name == "mask" or name.endswith("_mask")) and not _is_empty(value)
+        if (name == "mask" or name.endswith("_mask")) and not is_empty(value)
     }
 
 
 def made_masks(
     layer: Any,
     given: Mapping[str, Any],
+    own: Any,
     specs: Mapping[TensorRef, Any],
-    masks: Mapping[TensorRef, Any],
+    masks: Masks,
 ) -> MadeMasks | None:
     """Return the masks that the outputs of a layer's call carry, if there are any.
 
@@ -136,16 +147,18 @@ def made_masks(
     layer : keras.Layer
     given : mapping of str
         What each parameter of its call is given; tensors are `TensorRef`.
+    own
+        Its keyword ``mask``, which takes the place of the masks that its first tensors carry.
     specs, masks : mapping of TensorRef
-        The `keras.KerasTensor` and the `Mask` (or None) of each tensor.
+        The `keras.KerasTensor` of each tensor, and what it carries.
     """
     import keras
 
-    cls = type(layer)
     inputs = next(iter(given.values()))
-    incoming = [masks[ref] for ref in refs_in(inputs) if masks[ref] is not None]
-    if not (incoming or cls.__name__ in MAKERS or not _is_of_keras(layer)):
+    incoming = carried_masks(inputs, masks) if own is None else own
+    if is_empty(incoming) and not makes_masks(layer):
         return None
+    cls = type(layer)
     if cls.__name__ == "ReversibleEmbedding":
         # Marks its output in call(), and switches off what it inherits.
         compute = super(cls, layer).compute_mask if not given.get("reverse") else None
@@ -154,11 +167,15 @@ def made_masks(
     if compute is None:
         return None
     with fresh_names():
-        twins = {ref: _twin(specs[ref]) for ref in refs_in(inputs)}
-        twins |= {mask.ref: _twin(mask.spec) for mask in incoming}
-        carried = {ref: twins[m.ref] if (m := masks[ref]) else None for ref in refs_in(inputs)}
-        found = compute(substitute(inputs, twins), _masks_alone(substitute(inputs, carried)))
+        twins = {ref: _twin(specs[ref]) for ref in refs_in([inputs, incoming])}
+        found = compute(substitute(inputs, twins), substitute(incoming, twins))
     return MadeMasks(twins, keras.tree.flatten(found))
+
+
+def makes_masks(layer: Any) -> bool:
+    """Whether the outputs of a layer may carry a mask though no input does."""
+    is_maker = type(layer).__name__ in MAKERS or not _is_of_keras(layer)
+    return is_maker and bool(layer.supports_masking)
 
 
 def refuse_masks(call: LayerCall) -> None:
@@ -199,26 +216,12 @@ def _works_with_masks(layer: Any) -> bool:
 
 
 def _holds_tensors(structure: Any) -> bool:
+    """Whether there are tensors, of the model or constants, in an argument."""
     import keras
 
-    return any(isinstance(x, keras.KerasTensor) for x in keras.tree.flatten(structure))
-
-
-def _found(structure: Any) -> list[Mask]:
-    """Return the masks in nested arguments."""
-    import keras
-
-    return [x for x in keras.tree.flatten(structure) if isinstance(x, Mask)]
-
-
-def _refs(structure: Any) -> Any:
-    """Return the tensors that nested masks are; None for what has none."""
-    import keras
-
-    def ref(value: Any) -> TensorRef | None:
-        return value.ref if isinstance(value, Mask) else None
-
-    return keras.tree.map_structure(ref, structure)
+    return bool(refs_in(structure)) or any(
+        hasattr(x, "shape") for x in keras.tree.flatten(structure)
+    )
 
 
 def _twin(spec: Any) -> Any:
@@ -228,23 +231,15 @@ def _twin(spec: Any) -> Any:
     return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
 
 
-def _masks_alone(structure: Any) -> Any:
-    """Return nested masks; None for whatever is no tensor."""
-    import keras
-
-    def mask(value: Any) -> Any:
-        return value if isinstance(value, keras.KerasTensor) else None
-
-    return keras.tree.map_structure(mask, structure)
-
-
 def _is_of_keras(layer: Any) -> bool:
     """Whether a layer is of one of Keras's own classes."""
     return bool(type(layer).__module__.startswith("keras."))
 
 
-def _is_empty(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
     """Whether an argument is None, or made of Nones, or a switch (``use_causal_mask``)."""
-    if isinstance(value, (list, tuple)):
-        return all(_is_empty(x) for x in value)
+    if isinstance(value, Mapping):
+        return all(map(is_empty, value.values()))
+    if isinstance(value, (list, tuple)) and not isinstance(value, TensorRef):
+        return all(map(is_empty, value))
     return value is None or isinstance(value, bool)

@@ -43,18 +43,25 @@ def model_inputs(
         )
     if isinstance(input_shape, str):
         raise ShapeError(f"{where} defines its own call(): give its input_shape in numbers.")
-    parameters = list(inspect.signature(model.call).parameters)
+    parameters = _parameters(model, where)
     built = _built_inputs(model)
     if isinstance(input_shape, Mapping) and set(input_shape) <= set(parameters):
         structure: Any = dict.fromkeys(input_shape)
     elif built is not None:
-        structure = {parameters[0]: built}
+        structure = {next(iter(parameters)): built}
     elif input_shape is not None:
-        structure = {parameters[0]: _structure(input_shape)}
+        structure = {next(iter(parameters)): _structure(input_shape)}
     else:
         raise ShapeError(
             f"{where} does not tell for which shapes it was built. Give them without the batch "
             "axis: input_shape=(height, width, channels), or --input-shape on the command."
+        )
+    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in structure]
+    if missing:
+        places = ", ".join(f"'{name}': (...)" for name in (*structure, *missing))
+        raise ShapeError(
+            f"{where} is called on {' and '.join(missing)}, too. Give the shapes of all by "
+            f"parameter: input_shape={{{places}}}."
         )
     names = [_name(path) for path, _ in keras.tree.flatten_with_path(structure)]
     specs = keras.tree.flatten(structure)
@@ -67,6 +74,22 @@ def model_inputs(
     return dict(keras.tree.pack_sequence_as(structure, layers))
 
 
+def _parameters(model: Any, where: str) -> dict[str, inspect.Parameter]:
+    """Return the parameters of ``call`` that have a name; ``training`` is given by Keras."""
+    parameters = inspect.signature(model.call).parameters.values()
+    named = {
+        p.name: p
+        for p in parameters
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name != "training"
+    }
+    if not named:
+        raise ModelError(
+            f"{where} defines a call() whose parameters have no names. Write it as call(self, "
+            "inputs), where inputs may be a list."
+        )
+    return named
+
+
 def _built_inputs(model: Any) -> Any:
     """Return what the model was built on, nested; None where it does not tell.
 
@@ -75,8 +98,10 @@ def _built_inputs(model: Any) -> Any:
     import keras
     from keras.src.models.functional import Functional
 
-    if isinstance(model, (Functional, keras.Sequential)):
+    if isinstance(model, Functional):
         return model.input
+    if isinstance(model, keras.Sequential) and model._functional is not None:
+        return model._functional.input
     config = model.get_build_config() or {}
     shapes = config.get("shapes_dict") or {"input_shape": config.get("input_shape")}
     first = next(iter(shapes.values()))

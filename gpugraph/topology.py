@@ -7,6 +7,7 @@ the input shape at hand, so that no tensor is computed and no weight copied.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -16,7 +17,7 @@ from gpugraph.errors import ModelError, SelectionError
 from gpugraph.expansion import Expansion, functional, is_plain
 from gpugraph.input_shape import InputShape, shape_of
 from gpugraph.layer_call import LayerCall, TensorRef, shapes_text, substitute
-from gpugraph.masks import arguments, fresh_names
+from gpugraph.masks import arguments, carriers, fresh_names
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -128,7 +129,11 @@ class Topology:
             return self._run(inputs)
         import numpy as np
 
-        # A call is traced for one sample.
+        # A call is traced for one sample: operations on constants of one may not take several.
+        with suppress(Exception):  # whatever the backend raises
+            outputs = self._run(inputs)
+            if all(_is_batch(call, outputs[call.name], len(inputs[0])) for call in self.calls):
+                return outputs
         samples = [self._run(x) for x in zip(*map(_samples, inputs), strict=True)]
         return {
             call.name: [
@@ -148,13 +153,13 @@ class Topology:
                 args, kwargs = substitute((call.args, dict(call.kwargs)), tensors)
                 if getattr(call.layer, "_call_has_training_arg", False):
                     kwargs.setdefault("training", False)  # as in model.predict
-                if self.traced:
-                    _carry_masks(call, args, kwargs, tensors)
+                _carry_masks(call, args, kwargs, tensors)
                 outputs = keras.tree.flatten(call.layer(*args, **kwargs))
                 tensors |= {TensorRef(call.name, i): t for i, t in enumerate(outputs)}
+        n = len(inputs[0])
         return {
             call.name: [
-                keras.ops.convert_to_numpy(tensors[TensorRef(call.name, i)])
+                _by_sample(keras.ops.convert_to_numpy(tensors[TensorRef(call.name, i)]), call, i, n)
                 for i in range(len(call.output_shapes))
             ]
             for call in self.calls
@@ -185,6 +190,8 @@ class Topology:
         import keras
 
         arguments = substitute(self.arguments, self._input_tensors(inputs))
+        if self.model._call_has_training_arg:
+            arguments["training"] = False
         outputs = self.model(**arguments)
         return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
 
@@ -289,16 +296,32 @@ def _of_own_call(
 
 
 def _carry_masks(call: LayerCall, args: Any, kwargs: Any, tensors: dict[TensorRef, Any]) -> None:
-    """Put masks on the tensors that a layer is called on, which a traced layer's may have lost."""
+    """Put masks on the tensors that a layer is called on, where layers around it did that."""
     import keras
     from keras.src.backend import set_keras_mask
 
-    given = arguments(call.layer, args, kwargs) if call.masks else {}
-    for parameter, masks in call.masks.items():
-        if parameter not in kwargs:
-            name = parameter.removesuffix("_mask")
-            masked = given[name] if name in given else next(iter(given.values()))
-            keras.tree.map_structure(set_keras_mask, masked, substitute(masks, tensors))
+    if call.masks:
+        given = arguments(call.layer, args, kwargs)
+        for parameter, name in carriers(call.layer, given).items():
+            masks = substitute(call.masks.get(parameter), tensors)
+            if masks is not None:
+                keras.tree.map_structure(set_keras_mask, given[name], masks)
+
+
+def _is_batch(call: LayerCall, outputs: Sequence[np.ndarray], n: int) -> bool:
+    """Whether what a call gives are so many samples."""
+    return [y.shape for y in outputs] == [(n, *shape) for shape in call.output_shapes]
+
+
+def _by_sample(values: np.ndarray, call: LayerCall, output: int, n: int) -> np.ndarray:
+    """Return what a call gives, samples in front, wherever they stand in a traced call's output."""
+    import numpy as np
+
+    if not call.output_batches:
+        return values
+    batch, shape = call.output_batches[output], values.shape
+    apart = values.reshape(*shape[: batch.axis], n, batch.n, *shape[batch.axis + 1 :])
+    return np.moveaxis(apart, batch.axis, 0).reshape(n, *batch.sample_shape)
 
 
 def _samples(x: np.ndarray) -> list[np.ndarray]:

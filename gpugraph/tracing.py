@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-from keras.src.backend import AutocastScope
+from keras.src.backend import AutocastScope, set_keras_mask
 from keras.src.ops.node import Node
 
+from gpugraph.batch_size import batch_axes_of, different_step
 from gpugraph.expansion import is_plain, notes_wrong_shapes
 from gpugraph.masks import fresh_names
 from gpugraph.registry import has_converter
@@ -20,9 +21,11 @@ from gpugraph.registry import has_converter
 # Methods of operators, where the right operand is asked next.
 OPERATORS = ["__add__", "__sub__", "__mul__", "__matmul__", "__truediv__", "__floordiv__"]
 OPERATORS += ["__mod__", "__pow__", "__and__", "__or__", "__xor__"]
-OPERATORS += ["__lt__", "__le__", "__gt__", "__ge__"]
-# Keras's classes are one for all threads.
-_PATCHING = threading.RLock()
+OPERATORS += ["__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__"]
+# Another size of the batch, at which a call is traced to see whether it does the same.
+N_SAMPLES = 3
+# Keras's classes, and the nodes that hang on layers, are one for all threads.
+_TRACING = threading.RLock()
 
 
 class NoTraceError(Exception):
@@ -58,8 +61,9 @@ def is_traceable(operation: Any) -> bool:
 def symbol(shape: Sequence[int], dtype: str) -> Any:
     """Return the tensor of an input layer; its shape has the batch axis.
 
-    Calls are traced for one sample. So, unlike with an open number of them, they can ask for the
-    size of the batch and make tensors of it: ``ops.zeros((ops.shape(x)[0], 4))``.
+    Calls are traced for one sample, and again for several. So, unlike with an open number of them,
+    they can ask for the size of the batch and make tensors of it: ``ops.zeros((ops.shape(x)[0],
+    4))``.
     """
     return keras.Input(batch_shape=shape, dtype=dtype)
 
@@ -70,8 +74,9 @@ def traced(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     inputs: Sequence[Any],
+    batch_axes: Sequence[int],
     n_outputs: int | None = None,
-) -> Iterator[Any]:
+) -> Iterator[tuple[Any, dict[int, int]]]:
     """Run a layer's ``call`` on symbolic tensors, and forget it afterwards.
 
     Parameters
@@ -82,6 +87,8 @@ def traced(
         What its ``call`` is given: among others these tensors.
     inputs : sequence of KerasTensor
         Made by `symbol`, within `fresh_names`.
+    batch_axes : sequence of int
+        The axis of each in which samples stand.
     n_outputs : int, optional
         How many tensors Keras has noted as its outputs.
 
@@ -89,16 +96,23 @@ def traced(
     ------
     keras.Function
         From the inputs to the outputs, flat. Its nodes hang on the layers until the end.
+    dict of int to int
+        The axis in which samples stand, by the id of each tensor within.
 
     Raises
     ------
     NoTraceError
         If ``call`` fails or does what a graph cannot say, in a line.
     """
-    try:
-        yield _function(layer, args, kwargs, list(inputs), n_outputs)
-    finally:
-        _forget(_nodes_behind(inputs))
+    with _TRACING:
+        try:
+            function = _function(layer, args, kwargs, list(inputs), n_outputs)
+            axes = _batch_axes(function, layer, (args, kwargs), batch_axes, n_outputs)
+            for operation in function.operations:
+                _keep_batch_open(operation)
+            yield function, axes
+        finally:
+            _forget(_nodes_behind(inputs))
 
 
 def _function(
@@ -126,10 +140,7 @@ def _function(
         tensors = [_tensor(y, inputs[0]) for y in given]
     if n_outputs not in (None, len(tensors)):
         raise NoTraceError(f"it gives {len(tensors)} tensors instead of {n_outputs}")
-    function = keras.Function(inputs, tensors)
-    for operation in function.operations:
-        _keep_batch_open(operation)
-    return function
+    return keras.Function(inputs, tensors)
 
 
 def _called(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -156,11 +167,52 @@ def _tensor(output: Any, source: Any) -> Any:
     shape = getattr(output, "shape", None)
     if shape is None:
         raise NoTraceError(f"among its outputs is {type(output).__name__}, which is no tensor")
-    if tuple(shape[:1]) != (1,):
+    if not shape or shape[0] not in (1, source.shape[0]):
         raise NoTraceError(
             f"it gives a constant of shape {tuple(shape)}, which has no axis for the batch"
         )
     return Constant(keras.ops.convert_to_tensor(output))(source)
+
+
+def _batch_axes(
+    function: Any,
+    layer: Any,
+    arguments: tuple[Sequence[Any], Mapping[str, Any]],
+    batch_axes: Sequence[int],
+    n_outputs: int | None,
+) -> dict[int, int]:
+    """Return in which axis of each tensor samples stand, as tracing several of them shows.
+
+    A call that does not do to several samples, at another time, what it does to one is refused:
+    its code may go by the size of the batch (``x / ops.shape(x)[0]``), or draw random numbers.
+    """
+    with fresh_names():
+        twins = {}
+        for x, axis in zip(function.inputs, batch_axes, strict=True):
+            shape = [n * N_SAMPLES if i == axis else n for i, n in enumerate(x.shape)]
+            twins[id(x)] = symbol(shape, x.dtype)
+
+        def of_samples(value: Any) -> Any:
+            """Return the twin of a tensor, and a constant of one sample for each of several."""
+            if id(value) not in twins and not isinstance(value, keras.Variable):
+                is_one = tuple(getattr(value, "shape", ()))[:1] == (1,)
+                return keras.ops.repeat(value, N_SAMPLES, axis=0) if is_one else value
+            return twins.get(id(value), value)
+
+        args, kwargs = keras.tree.map_structure(of_samples, arguments)
+        try:
+            other = _function(layer, args, kwargs, list(twins.values()), n_outputs)
+            name = different_step(function, other, N_SAMPLES)
+            axes = batch_axes_of(function, other, N_SAMPLES)
+        except NoTraceError as error:
+            raise NoTraceError(f"not for {N_SAMPLES} samples as for one: {error}") from error
+        finally:
+            _forget(_nodes_behind(list(twins.values())))
+    if name is not None:
+        raise NoTraceError(
+            f"its '{name}' goes by the size of the batch, or is another one at each call"
+        )
+    return axes
 
 
 def _keep_batch_open(operation: Any) -> None:
@@ -181,10 +233,15 @@ def _symbolic_calls() -> Iterator[None]:
 
     Layers within the layer are called as it is, instead of being asked for their output's shape.
 
+    ``x == y`` compares values, as real tensors do; symbolic ones only are the same or not.
+
+    Functions that the inputs choose are refused: Keras takes the first of them.
+
     Losses that a layer adds are left out, and no variable can be made: a layer would keep it.
     """
     thread = threading.get_ident()
     make, call, add_loss = keras.Variable.__init__, keras.Layer.__call__, keras.Layer.add_loss
+    note = keras.Operation.symbolic_call
 
     def init(variable: Any, *args: Any, **kwargs: Any) -> None:
         if threading.get_ident() == thread:
@@ -206,14 +263,29 @@ def _symbolic_calls() -> Iterator[None]:
             outputs = keras.Operation.compute_output_spec(layer, *args, **kwargs)
             Node(layer, args, kwargs, outputs)
             return outputs
-        return call(layer, *args, **kwargs)
+        outputs = call(layer, *args, **kwargs)
+        for y in keras.tree.flatten(outputs):
+            # Masks are followed later; here Keras would note them as if the calls were given them.
+            set_keras_mask(y, None)
+        return outputs
+
+    def choose_no_function(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(operation).__name__ in ("Cond", "Switch") and threading.get_ident() == thread:
+            raise NoTraceError("which function it runs depends on the inputs")
+        return note(operation, *args, **kwargs)
+
+    def equal(tensor: Any, other: Any) -> Any:
+        return keras.ops.equal(tensor, other) if threading.get_ident() == thread else NotImplemented
 
     methods = {name: _deferring(getattr(keras.Variable, name)) for name in OPERATORS}
     with (
-        _PATCHING,
         _patched(keras.Variable, methods | {"__init__": init}),
         # So numpy and jax know that an operand is none of theirs; property() seems not to be there.
-        _patched(keras.KerasTensor, {"__array_ufunc__": None, "__jax_array__": property()}),
+        _patched(
+            keras.KerasTensor,
+            {"__eq__": equal, "__array_ufunc__": None, "__jax_array__": property()},
+        ),
+        _patched(keras.Operation, {"symbolic_call": choose_no_function}),
         _patched(keras.Layer, {"__call__": symbolic_call, "add_loss": add_no_loss}),
     ):
         yield

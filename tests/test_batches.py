@@ -140,15 +140,27 @@ def test_what_joins_samples_is_refused(name):
         gg.from_keras(model_of(Joining), trace=True)
 
 
-def test_a_reshape_that_may_split_the_batch_axis_anyhow_is_refused():
-    class Ambiguous(layers.Layer):
+def test_positions_in_a_batch_axis_that_has_moved():
+    class Moved(layers.Layer):
         def call(self, x):
             batch, time, channels = ops.shape(x)
             y = ops.transpose(ops.reshape(x, (batch, time, 3, -1)), (2, 0, 1, 3))
             y = ops.reshape(y, (3, 1, batch * time, -1))
-            return ops.reshape(ops.transpose(y, (2, 1, 0, 3)), (batch, time, channels))
+            y = ops.flip(ops.transpose(y, (2, 1, 0, 3)), axis=2)
+            return ops.reshape(y, (batch, time, channels))
 
-    with pytest.raises(
-        gg.UnsupportedLayerError, match=r"'layer/reshape.*its batch axis is another"
-    ):
-        gg.from_keras(model_of(Ambiguous), trace=True)
+    graph = gg.from_keras(model_of(Moved), trace=True)
+    assert graph.verify(np.random.default_rng(0).standard_normal((3, 4, 6))).passed
+    assert {p.kind for p in graph.projections} == {"copy"}
+    shapes = [call.output_shapes for call in graph.topology]
+    assert shapes[3] == ((3, 1, 4, 2),)
+
+
+@pytest.mark.parametrize("shape", [(-1, 6), (1, -1), (1, -1, 6)])
+def test_what_a_layer_gives_is_a_batch(shape):
+    class Rows(layers.Layer):
+        def call(self, x):
+            return ops.reshape(x, shape)
+
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'layer' .*the batch axis is not in front"):
+        gg.from_keras(model_of(Rows), trace=True)

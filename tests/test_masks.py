@@ -285,6 +285,131 @@ def test_a_mask_that_attention_takes_off():
     assert graph.verify(TOKENS).passed
 
 
+def strip(x):
+    """Return what Keras takes the mask of x off for."""
+    return layers.MultiHeadAttention(1, 2)(x, x)
+
+
+def cast_copy(x):
+    """Return what takes the mask off a copy of x alone: Keras casts x for it."""
+    return layers.Dense(6)(layers.MultiHeadAttention(1, 2, dtype="float64")(x, x))
+
+
+def nested(given, join):
+    """Return what a model of two named inputs, the second first, makes of what it is given."""
+    a, b = keras.Input((4, 6), name="a"), keras.Input((4, 6), name="b")
+    return keras.Model([b, a], join([a, b]))(given)
+
+
+def last_steps(inputs):
+    """Return the last state of a recurrent layer of each input."""
+    return layers.Concatenate()([layers.LSTM(2)(x) for x in inputs])
+
+
+def steps_of(x):
+    """Return a model that goes by the mask of an input like x."""
+    inputs = keras.Input(x.shape[1:])
+    return keras.Model(inputs, layers.LSTM(2)(layers.Dense(6)(inputs)))
+
+
+# Of tensors x and y, which carry masks, and the mask of y.
+WHICH_MASK = {
+    "given for another": lambda x, y, m: layers.LSTM(2)(x, mask=m),
+    "given to an average": lambda x, y, m: layers.GlobalAveragePooling1D()(x, mask=m),
+    "given, and carried on": lambda x, y, m: layers.GRU(2)(
+        sequences=layers.LSTM(3, return_sequences=True)(x, mask=m)
+    ),
+    "given for training, and carried on": lambda x, y, m: layers.GRU(2)(
+        sequences=layers.BatchNormalization()(x, mask=m)
+    ),
+    "given to attention, and carried on": lambda x, y, m: layers.Multiply()(
+        [layers.Attention()([x, y], mask=[m, None]), x]
+    ),
+    "given beside states": lambda x, y, m: layers.LSTM(3)(
+        y, initial_state=layers.LSTM(3, return_state=True)(x)[1:], mask=m
+    ),
+    "noted before it was taken": lambda x, y, m: layers.LSTM(2)(
+        layers.Concatenate()([x, strip(x)])
+    ),
+    "taken": lambda x, y, m: layers.LSTM(2)(sequences=layers.Concatenate()([x, strip(x)])),
+    "taken off by another name": lambda x, y, m: layers.Multiply()(
+        [x, strip(layers.Dropout(0.5)(layers.Identity()(x)))]
+    ),
+    "taken off, which others share": lambda x, y, m: layers.Multiply()(
+        [layers.Dropout(0.5)(x), strip(x)]
+    ),
+    "taken off a copy": lambda x, y, m: layers.Multiply()([x, cast_copy(x)]),
+    "by name": lambda x, y, m: nested({"a": x, "b": y}, layers.Multiply()),
+    "in Keras's order": lambda x, y, m: nested({"b": x, "a": layers.Conv1D(6, 1)(y)}, last_steps),
+    "given to a nested model": lambda x, y, m: steps_of(x)(x, mask=m),
+    "noted for a nested model before it was taken": lambda x, y, m: steps_of(x)(
+        layers.Add()([x, strip(x)])
+    ),
+    "none, as noted at a list": lambda x, y, m: nested([x, y], layers.Attention()),
+    "none of a nested model": lambda x, y, m: layers.Multiply()(
+        [x, layers.Attention()([y, nested([x, x], layers.Add())])]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WHICH_MASK)
+def test_which_mask_a_layer_goes_by(name):
+    tokens, x = text()
+    others, y = text(name="others")
+    output = WHICH_MASK[name](x, y, keras.ops.not_equal(others, 0))
+    model = random_model([tokens, others], [output, layers.Flatten()(y)])
+    assert gg.from_keras(model).verify([TOKENS, TOKENS[::-1]]).passed
+
+
+def test_a_constant_mask_of_a_nested_model_is_refused():
+    inputs = keras.Input((4, 6))
+    mask = np.array([[True, False, True, True]])
+    model = keras.Model(inputs, steps_of(inputs)(inputs, mask=mask))
+    with pytest.raises(gg.UnsupportedLayerError, match="is called with mask besides its inputs"):
+        gg.from_keras(model)
+
+
+def test_a_mask_that_a_pipeline_makes_is_refused():
+    inputs = keras.Input((4, 6))
+    pipeline = layers.Pipeline([layers.Masking(name="hole"), layers.Rescaling(2.0)], name="steps")
+    model = keras.Model(inputs, layers.LSTM(2)(pipeline(inputs)))
+    with pytest.raises(
+        gg.UnsupportedLayerError, match=r"'steps' .*'hole' \(Masking\) makes a mask"
+    ):
+        gg.from_keras(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_masking_of_an_array_goes_by_its_type(dtype):
+    """What is float32 is not the nearest float64."""
+    value = (np.arange(6) / 10).astype(dtype)
+    inputs, x = image(value)
+    data = steps().astype("float32")
+    data[0, 2] = value
+    graph = gg.from_keras(random_model(inputs, layers.LSTM(2)(x)))
+    assert graph.evaluate(data)["masking/mask/any"][0, 2] == (dtype == "float64")
+    assert graph.verify(data).passed
+
+
+def test_a_residual_path_as_deep_as_one_likes():
+    """What Keras notes and what is carried are held against each other in linear time."""
+    inputs, x = text()
+    for _ in range(40):
+        x = layers.Add()([x, layers.Dense(6)(x)])
+    graph = gg.from_keras(random_model(inputs, layers.GlobalAveragePooling1D(name="mean")(x)))
+    assert graph.verify(TOKENS).passed
+    assert not any(name.startswith("logical_or") for name in graph.populations)
+
+
+def test_a_constant_that_a_layer_gives_as_a_mask_is_refused():
+    inputs = keras.Input((4, 6))
+    mask = np.array([[True, False, True, True]])
+    normalised = layers.BatchNormalization(name="normalised")(inputs, mask=mask)
+    model = keras.Model(inputs, layers.LSTM(2)(normalised))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'normalised' .*mask .* is a constant"):
+        gg.from_keras(model)
+
+
 def test_masks_that_are_joined():
     inputs, x = text()
     others, y = text(name="others")
@@ -343,6 +468,30 @@ def test_with_weights_of_a_model_with_masks():
     graph = gg.from_keras(random_model(*joined_masks()))
     other = random_model(*joined_masks(), seed=1)
     assert graph.with_weights(other).verify([TOKENS, TOKENS[::-1]]).passed
+
+
+class Reader(keras.Model):
+    """A model with a call() of its own, in which attention takes the mask off."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = layers.Embedding(5, 6, mask_zero=True)
+        self.attention, self.join = layers.MultiHeadAttention(1, 2), layers.Add()
+        self.last = layers.LSTM(2, name="last")
+
+    def call(self, tokens):
+        x = self.words(tokens)
+        return self.last(self.join([x, self.attention(x, x)]))
+
+
+def test_a_traced_call_goes_by_the_masks_that_there_are():
+    """Unlike a functional model, Keras has noted none of them."""
+    model = Reader()
+    model(TOKENS)
+    randomise(model)
+    graph = gg.from_keras(model, trace=True)
+    assert not graph.topology["last"].masks
+    assert graph.verify(TOKENS).passed
 
 
 class Halved(layers.Layer):

@@ -218,15 +218,6 @@ def test_training_of_a_nested_model_is_refused():
         gg.topology(model)
 
 
-@pytest.mark.filterwarnings("ignore:.*destroy the mask")
-def test_a_mask_of_a_nested_model_is_refused():
-    x, mask = keras.Input((4,), name="x"), keras.Input((4,), name="m", dtype="bool")
-    inner = keras.Model(z := keras.Input((4,)), layers.Dense(2)(z), name="inner")
-    model = keras.Model([x, mask], inner(x, mask=mask))
-    with pytest.raises(gg.UnsupportedLayerError, match="'inner' is called with mask besides"):
-        gg.topology(model)
-
-
 def test_a_nested_model_that_lacks_a_dimension_is_refused():
     x = keras.Input((4, 1), name="x")
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(2)], name="inner")

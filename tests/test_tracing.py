@@ -1,5 +1,7 @@
 """Layers without a converter, and models with a call() of their own, opened by tracing it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -193,6 +195,26 @@ def between():
     return model
 
 
+class Rows(layers.Layer):
+    """Adds what stands in rows to what stands in columns, as graph attention does."""
+
+    def call(self, x):
+        return x + ops.transpose(x, (0, 2, 1))
+
+
+class Equal(layers.Layer):
+    """Compares with ==, which tells whether symbolic tensors are the same one."""
+
+    def build(self, shape):
+        self.ones = self.add_weight(shape=shape[1:], name="ones")
+
+    def call(self, x):
+        x = ops.round(x)
+        is_one = ops.logical_and(x == 1, np.ones(3, "float32") == x)
+        y = ops.where(x > 1, 0 * x + self.ones, x)
+        return ops.where(self.ones == y, 3 * x, ops.where(is_one, 2 * x, -x))
+
+
 MODELS = {
     "layers": lambda: model_of(Block(name="block"), (4, 4, 2)),
     "variables": lambda: model_of(Affine(name="affine"), (2, 4)),
@@ -206,6 +228,8 @@ MODELS = {
     "arrays": lambda: model_of(Arrays(name="arrays"), (3,)),
     "attention": lambda: model_of(Attention(name="attention"), (4, 3)),
     "subclass": lambda: model_of(Conv(2, 3, padding="same", name="conv"), (4, 4, 2)),
+    "rows": lambda: model_of(Rows(name="rows"), (3, 1)),
+    "equal": lambda: model_of(Equal(name="equal"), (3,)),
     "identity": lambda: model_of(Same(name="same"), (3,)),
     "operation": lambda: model_of(Operation(name="operation"), (3,)),
     "twice": lambda: model_of(Twice(name="twice"), (3,)),
@@ -391,6 +415,37 @@ def test_layers_stay_as_they_are(name, tmp_path):
     assert all(layer.output is not None for layer in model.layers)
 
 
+def attributes_of_keras():
+    """Return what tracing replaces for a while."""
+    classes = [keras.Variable, keras.KerasTensor, keras.Operation, keras.Layer]
+    return [dict(vars(cls)) for cls in classes]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, None])
+def test_keras_stays_as_it_is(error):
+    def call(self, x):
+        if error is not None:
+            raise error
+        return 2 * x
+
+    before = attributes_of_keras()
+    x = keras.Input((3,))
+    model = keras.Model(x, shaped(call, compute_output_spec=lambda self, x: 1 * x)(x))
+    try:
+        gg.from_keras(model, trace=True)
+    except (gg.UnsupportedLayerError, KeyboardInterrupt):
+        assert error is not None
+    assert attributes_of_keras() == before
+
+
+def test_threads_trace_one_model():
+    model = MODELS["twice"]()
+    before, expected = states(model), names(model)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(names, [model] * 12)) == [expected] * 12
+    assert states(model) == before
+
+
 def test_layers_stay_as_they_are_where_tracing_fails():
     class Failing(layers.Layer):
         def __init__(self, **kwargs):
@@ -500,7 +555,22 @@ def promising(self, x):
     return keras.KerasTensor(x.shape), keras.KerasTensor(x.shape)
 
 
+def choosing(self, x):
+    return ops.cond(ops.max(x) > 0, lambda: x, lambda: -x)
+
+
+def switching(self, x):
+    return ops.switch(ops.cast(ops.max(x) > 0, "int32"), [lambda y: x, ops.negative], x)
+
+
+def guessing(self, x):
+    return x + np.random.default_rng().normal(size=3).astype("float32")
+
+
 REFUSED = {
+    "choosing": (shaped(choosing), "which function it runs depends on the inputs"),
+    "switching": (shaped(switching), "which function it runs depends on the inputs"),
+    "guessing": (shaped(guessing), "'add' goes by the size.* or is another one at each call"),
     "branching": (shaped(branching), "cannot be used as a boolean"),
     "looping": (shaped(looping), "Iterating over a symbolic KerasTensor"),
     "numpy": (shaped(of_numpy), "It doesn't have any actual numerical value"),
@@ -530,6 +600,64 @@ def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
     assert "keras.ops" in str(error.value)
     assert "probe=True" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+BY_BATCH = {
+    "divided": lambda x: x / ops.shape(x)[0],
+    "times": lambda x: x * float(x.shape[0]),
+    "one": lambda x: x if x.shape[0] == 1 else -x,
+    "loop": lambda x: sum(x * i for i in range(1, 1 + x.shape[0])),
+    "numbers": lambda x: x + ops.arange(ops.shape(x)[0], dtype="float32")[:, None],
+    "diagonal": lambda x: x + ops.eye(ops.shape(x)[0], 3),
+    "total": lambda x: x * ops.sum(ops.ones((ops.shape(x)[0], 1))),
+    "mean": lambda x: x + ops.mean(ops.reshape(x, (1, -1, 3)), axis=1),
+    "one only": lambda x: ops.reshape(x, (1, 3)) * 2,
+    "nothing": lambda x: x if x.shape[0] == 1 else ops.zeros_like(x),
+    "other": lambda x: [x, 2 * x][min(x.shape[0], 2) - 1],
+}
+
+
+@pytest.mark.parametrize("name", BY_BATCH)
+def test_a_call_that_goes_by_the_size_of_the_batch_is_refused(name):
+    x = keras.Input((3,))
+    model = keras.Model(x, shaped(lambda self, x: BY_BATCH[name](x))(x))
+    message = r"'odd' .*cannot be traced: (its '\w+' goes by the size|not for 3 samples as for one)"
+    with pytest.raises(gg.UnsupportedLayerError, match=message):
+        gg.from_keras(model, trace=True)
+
+
+JOINING = {
+    "mean": lambda x: x - ops.mean(x, axis=0),
+    "mean, kept": lambda x: x - ops.mean(x, axis=-2, keepdims=True),
+    "moments": lambda x: x - ops.moments(x, axes=[0])[0],
+    "largest": lambda x: x / ops.max(x),
+    "norm": lambda x: x / ops.norm(x, axis=0),
+    "softmax": lambda x: ops.log_softmax(x, axis=0),
+    "running": lambda x: ops.cumsum(x, axis=0),
+    "sorted": lambda x: ops.sort(x, axis=0),
+    "flipped": lambda x: ops.flip(x, axis=0),
+    "rolled": lambda x: x - ops.roll(x, 1, axis=0),
+    "first": lambda x: x - x[0],
+    "first taken": lambda x: x - ops.take(x, [0], axis=0),
+    "first sliced": lambda x: x - x[:1],
+    "products": lambda x: ops.softmax(x @ ops.transpose(x)) @ x,
+    "einsum": lambda x: ops.einsum("bi,ci,cj->bj", x, x, x),
+    "covariance": lambda x: x @ ops.tensordot(x, x, axes=[[0], [0]]),
+    "differences": lambda x: ops.sum(ops.expand_dims(x, 1) - ops.expand_dims(x, 0), axis=1),
+    "convolved": lambda x: ops.conv(x[None, ...], np.ones((2, 3, 3), "float32"), padding="same")[0],
+    "twice": lambda x: ops.concatenate([x, x], axis=0),
+    "layer": lambda x: layers.Concatenate(axis=0)([x, x]),
+    "repeated": lambda x: ops.repeat(x, 2, axis=0),
+    "flat": lambda x: ops.reshape(ops.cumsum(ops.reshape(x, (-1, 1)), axis=0), (-1, 3)),
+}
+
+
+@pytest.mark.parametrize("name", JOINING)
+def test_a_call_that_joins_samples_is_refused(name):
+    x = keras.Input((3,))
+    model = keras.Model(x, shaped(lambda self, x: JOINING[name](x))(x))
+    with pytest.raises(gg.UnsupportedLayerError):
+        gg.from_keras(model, trace=True)
 
 
 def test_a_layer_of_unknown_shape_that_cannot_be_traced_is_refused_with_the_reason():
@@ -659,11 +787,11 @@ class Model(keras.Model):
         super().__init__(**kwargs)
         self.first = layers.Dense(4, activation="relu", name="first")
         self.block = Affine(name="block")
-        self.wrong = False
+        self.wrong = None
 
     def call(self, x, training=False):
         y = self.block(self.first(x))
-        return -y if self.wrong else y
+        return self.wrong(y) if self.wrong else y
 
 
 class Dicts(keras.Model):
@@ -708,6 +836,47 @@ class Image(keras.Model):
         return self.pool(self.block(image))
 
 
+class Training(Model):
+    """Trains unless told otherwise."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = layers.Dropout(0.5)
+
+    def call(self, x, training=True):
+        return self.dropout(super().call(x), training=training)
+
+
+class Residual(keras.Sequential):
+    """Layers in a row, with more to it."""
+
+    def call(self, x):
+        return x + super().call(x)
+
+
+class Step(layers.Layer):
+    """A step of a loop that a model writes out."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(3, activation="tanh", name="dense")
+
+    def call(self, x, hidden):
+        return self.dense(ops.concatenate([x, hidden], axis=-1))
+
+
+class Loop(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.step = Step(name="step")
+
+    def call(self, x):
+        hidden = ops.zeros((ops.shape(x)[0], 3))
+        for t in range(x.shape[1]):
+            hidden = self.step(x[:, t], hidden)
+        return hidden
+
+
 class Functional(keras.Model):
     """A functional model with more to it."""
 
@@ -741,6 +910,13 @@ OWN = {
     "tokens": (lambda: called(Tokens(), np.ones((2, 5), "int32")), None, ["tokens"]),
     "image": (lambda: called(Image(), ones(2, 4, 4, 2)), None, ["image"]),
     "another size": (lambda: called(Image(), ones(2, 4, 4, 2)), (6, 5, 2), ["image"]),
+    "training": (lambda: called(Training(), ones(2, 5)), None, ["x"]),
+    "sequential": (
+        lambda: called(Residual([keras.Input((4,)), layers.Dense(4)]), ones(2, 4)),
+        None,
+        ["x"],
+    ),
+    "loop": (lambda: called(Loop(), ones(2, 4, 2)), None, ["x"]),
     "functional": (Functional, None, ["inputs"]),
     "within": (
         lambda: keras.Sequential([keras.Input((5,), name="x"), called(Model(), ones(2, 5))]),
@@ -773,6 +949,22 @@ class Cell(layers.Layer):
         return hidden, [hidden, self.decay(memory) * hidden[:, :2]]
 
 
+class Plain(layers.Layer):
+    """A cell that leaves its first state to RNN."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.state_size = [3, 2]
+        self.dense = layers.Dense(5, activation="tanh", name="dense")
+
+    def build(self, shape):
+        self.dense.build((None, shape[-1] + 5))
+
+    def call(self, x, states):
+        y = self.dense(ops.concatenate([x, *states], axis=-1))
+        return y[:, :3], [y[:, :3], y[:, 3:]]
+
+
 class Shaped(Affine):
     def compute_output_shape(self, shape):
         return (*shape[:-1], 3)
@@ -791,6 +983,7 @@ def model_within():
 HOLDING = {
     "cell": lambda: model_of(layers.RNN(Cell(), name="rnn"), (4, 2)),
     "sequences": lambda: model_of(layers.RNN(Cell(), return_sequences=True, name="rnn"), (4, 2)),
+    "plain": lambda: model_of(layers.RNN(Plain(), name="rnn"), (4, 2)),
     "masked": masked_cell,
     "stacked": lambda: model_of(
         layers.RNN([layers.LSTMCell(2), Cell(name="cell")], name="rnn"), (3, 2)
@@ -867,10 +1060,18 @@ def test_a_model_of_its_own_call_is_the_same_as_a_functional_one():
     assert (first.to_scipy() != second.to_scipy()).nnz == 0
 
 
-def test_verify_calls_the_model_itself():
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda y: -y,
+        lambda y: y - ops.mean(y, axis=0),
+        lambda y: ops.reshape(y, (1, -1)),
+    ],
+)
+def test_verify_calls_the_model_itself(wrong):
     model = OWN["one"][0]()
     graph = gg.from_keras(model, trace=True)
-    model.wrong = True
+    model.wrong = wrong
     assert not graph.verify().passed
 
 
@@ -897,6 +1098,27 @@ def test_models_that_do_not_tell_their_shape_are_given_one():
     with pytest.raises(gg.ShapeError, match=r"'model' \(class Model\) does not tell.*input_shape="):
         gg.from_keras(model, trace=True)
     assert gg.from_keras(model, (5,), trace=True).verify().passed
+
+
+def test_models_called_on_several_parameters_are_given_their_shapes():
+    class Two(Dicts):
+        def call(self, u, v):
+            return self.one(u) + self.other(v)
+
+    model = called(Two(name="two"), ones(2, 4), ones(2, 5))
+    with pytest.raises(gg.ShapeError, match=r"'two' .* on v, too.*={'u': \(...\), 'v': \(...\)}"):
+        gg.from_keras(model, trace=True)
+    assert gg.from_keras(model, {"u": (4,), "v": (5,)}, trace=True).verify().passed
+
+
+@pytest.mark.filterwarnings("ignore:.*looks like it has unbuilt state:UserWarning")
+def test_models_called_on_parameters_without_names_are_refused():
+    class Any(Dicts):
+        def call(self, *tensors):
+            return self.one(tensors[0])
+
+    with pytest.raises(gg.ModelError, match=r"'any' .*have no names.*call\(self, inputs\)"):
+        gg.from_keras(called(Any(name="any"), ones(2, 4)), trace=True)
 
 
 def test_the_smallest_size_is_not_searched_for():

@@ -38,5 +38,11 @@ def convert_batched(
             "than the first, or holds positions that meet there. Let the layer keep the batch axis "
             "in front, or cut the model before it."
         )
-    one = replace(call, input_batches=(), output_batches=())
+    one = replace(
+        call,
+        input_shapes=tuple(batch.shape[1:] for batch in given),
+        output_shapes=tuple(batch.shape[1:] for batch in made),
+        input_batches=(),
+        output_batches=(),
+    )
     return step_by_step(sources, draft, lambda steps, of_step: convert_call(one, steps, of_step))

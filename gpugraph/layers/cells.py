@@ -96,7 +96,11 @@ class TracedCell:
         import keras
 
         self.call, self.cell = call, cell
-        self.start = keras.tree.flatten(cell.get_initial_state(batch_size=1))
+        if hasattr(cell, "get_initial_state"):
+            self.start = keras.tree.flatten(cell.get_initial_state(batch_size=1))
+        else:  # as RNN does
+            sizes = keras.tree.flatten(cell.state_size)
+            self.start = [keras.ops.zeros((1, n), cell.compute_dtype) for n in sizes]
         self.n_states = len(self.start)
 
     def step(

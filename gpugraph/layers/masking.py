@@ -17,8 +17,8 @@ from gpugraph.registry import converts
 def masking(call: Conversion) -> Tensor:
     """No nodes where it looks for 0; else each step to itself, or to 0 (`dynamic`)."""
     value = call.layer.mask_value
-    value = np.asarray(value if np.isscalar(value) else array(value))
-    if not value.any():
+    value = array(value) if hasattr(value, "shape") else float(value)
+    if not np.any(value):
         return call.source
     source, target = call.source, call.population(dynamics=UnlessEqual(value))
     *steps, n = source.shape
@@ -38,12 +38,13 @@ class UnlessEqual:
 
     Attributes
     ----------
-    value : array that broadcasts to the features
+    value : float, or array that broadcasts to the features
+        An array's type counts, as in Keras: a float32 is not the nearest float64.
     """
 
-    value: np.ndarray
+    value: float | np.ndarray
 
     def __call__(self, steps: np.ndarray) -> np.ndarray:
         """Return the time steps that stay."""
-        there = (steps != self.value.astype(steps.dtype)).any(axis=-1, keepdims=True)
+        there = np.not_equal(steps, self.value).any(axis=-1, keepdims=True)
         return np.where(there, steps, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from math import prod
 
@@ -77,6 +78,7 @@ REORDERING = {"Moveaxis", "Rearrange", "Rot90", "Swapaxes", "Transpose"}
 def move(call: Conversion) -> list[Tensor]:
     """Each value to its places (`copy`), constants as bias; no nodes where all stay in order."""
     _refuse_choices(call)
+    _check_samples(call)
     return _given(call, origins(call), call.call.output_shapes)
 
 
@@ -130,6 +132,21 @@ def cast(call: Conversion) -> Tensor:
 def real(call: Conversion) -> Tensor:
     """No nodes: the same ones, which hold real numbers."""
     return call.source
+
+
+def _check_samples(call: Conversion) -> None:
+    """Refuse what moves or leaves out samples, which the two that `origins` tries may not show."""
+    arguments = arguments_of(call)
+    if call.call.layer_class == "GetItem":
+        key = arguments["key"]
+        first = key[0] if isinstance(key, (list, tuple)) and len(key) else key
+        # A whole number is told of where values are moved.
+        if isinstance(first, slice) and first.indices(sys.maxsize) != (0, sys.maxsize, 1):
+            raise call.unsupported("it takes some samples of the batch, and leaves out others")
+    # The indices may be what is given, and the values a constant.
+    if call.call.layer_class in ("Roll", "Take") and has_tensor(arguments["x"]):
+        axis = call.layer.axis
+        call.dimensions(() if axis is None else axis, len(call.source.shape))
 
 
 def _moved(call: Conversion, part: str | None, shape: tuple[int, ...], origin: Origin) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gpugraph.conversion import Conversion
 from gpugraph.layers.spatial import takes_integers
+from gpugraph.masks import makes_masks
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
@@ -60,6 +61,8 @@ def pipeline(call: Conversion) -> Tensor:
     steps = call.layer.layers
     if takes_integers(call.layer) and any(_rounds(step) for step in steps):
         raise call.unsupported("it takes whole numbers, and its Resizing rounds those")
+    for step in filter(makes_masks, steps):
+        raise call.unsupported(f"its step '{step.name}' ({type(step).__name__}) makes a mask")
     tensor = call.source
     for part, step in zip(_parts(steps), steps, strict=True):
         shape = step.compute_output_shape((None, *tensor.shape))[1:]
