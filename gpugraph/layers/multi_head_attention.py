@@ -40,7 +40,7 @@ def multi_head_attention(call: Conversion) -> Sequence[Tensor]:
     if call.call.kwargs.get("use_causal_mask") or layer._sliding_window is not None or call.masks:
         if attended != (0,):
             raise call.unsupported(
-                "its causal mask or sliding window goes along its first axis, its attention "
+                "its mask or sliding window goes along its first axis, its attention "
                 f"along attention_axes={layer.attention_axes}"
             )
         sight = _sight(call, out, (heads, query.shape[0], key.shape[0]), layer._sliding_window)
