@@ -65,9 +65,15 @@ class MaskedSteps:
         """
         import keras
 
+        is_jax = keras.config.backend() == "jax"
+        if is_jax and len(output.new.shape) > 1:
+            raise self.call.unsupported(
+                "with the jax backend, Keras applies its mask to rows or channels instead of time "
+                "steps; with KERAS_BACKEND=tensorflow or torch it does not"
+            )
         if self.call.layer.zero_output_for_mask:
             output = Change(output.new)
-        elif keras.config.backend() == "jax":
+        elif is_jax:
             # There, initial states are the output before the first step.
             output = next(state for state in states if state.new == output.new)
         part = f"t{t}/hidden/kept" if output in states else f"t{t}/output"
