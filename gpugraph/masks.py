@@ -8,9 +8,10 @@ makes a mask becomes operations of the graph (``words/mask/not_equal``) where a 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from gpugraph.errors import UnsupportedLayerError
@@ -61,7 +62,7 @@ class MadeMasks:
 
 def arguments(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return what each parameter of a layer's ``call`` is given."""
-    signature = inspect.signature(layer.call)
+    signature = _signature(layer)
     is_open = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
     # Keras drops training=... where a layer does not know it.
     known = {k: v for k, v in kwargs.items() if is_open or k in signature.parameters}
@@ -77,7 +78,7 @@ def carriers(layer: Any, given: Mapping[str, Any]) -> dict[str, str]:
     given : mapping of str
         What each parameter of its call is given.
     """
-    accepted = inspect.signature(layer.call).parameters
+    accepted = _signature(layer).parameters
     names = [name for name, value in given.items() if _holds_tensors(value)]
     if type(layer).__name__ in LOOKING or (len(names) == 1 and "mask" in accepted):
         found = dict.fromkeys(["mask"], names[0])
@@ -207,10 +208,23 @@ def fresh_names() -> Iterator[None]:
         global_state.set_global_attribute("object_name_uids", before)
 
 
+def _signature(layer: Any) -> inspect.Signature:
+    """Return the signature of a layer's ``call``, without the layer itself."""
+    function = getattr(layer.call, "__func__", None)
+    return inspect.signature(layer.call) if function is None else _of_method(function)
+
+
+@cache  # to inspect takes its time, and models have many layers of one class
+def _of_method(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a method, without its first parameter."""
+    signature = inspect.signature(function)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
 def _works_with_masks(layer: Any) -> bool:
     """Whether a mask changes what a layer that takes one computes at inference."""
     if type(layer).__name__ == "TimeDistributed":
-        takes = "mask" in inspect.signature(layer.layer.call).parameters
+        takes = "mask" in _signature(layer.layer).parameters
         return takes and _works_with_masks(layer.layer)
     return type(layer).__name__ not in RESTING
 
