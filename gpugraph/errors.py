@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class GpugraphError(Exception):
     """Base class of all errors raised on purpose by gpugraph."""
@@ -75,3 +77,11 @@ class MissingDependencyError(GpugraphError, ImportError):
 
 class DeviceError(GpugraphError, RuntimeError):
     """The device that was asked for is not there."""
+
+
+def said_by_keras(error: BaseException) -> str:
+    """Return the first line of an error's message, without what Keras wraps around it."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    lines = text.rpartition("Error encountered:")[2].strip().splitlines()
+    said = [x.strip(" .") for x in lines if x.strip() and not x.startswith("Exception encounter")]
+    return said[0] if said else type(error).__name__

@@ -9,7 +9,7 @@ from functools import cache
 from math import prod
 from typing import Any
 
-from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError
+from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError, said_by_keras
 from gpugraph.input_shape import check_shape, shape_of
 from gpugraph.layer_call import Batch, LayerCall, Shape, TensorRef, refs_in, shapes_text, substitute
 from gpugraph.masks import (
@@ -207,13 +207,11 @@ class Expansion:
                 args, kwargs = substitute((args, dict(kwargs)), inputs)
                 symbols = list(inputs.values())
                 batch_axes = [self._batch(ref).axis for ref in inputs]
-                with traced(layer, args, kwargs, symbols, batch_axes, n_outputs) as (
-                    function,
-                    axes,
-                ):
-                    self._axes |= axes
+                trace = traced(layer, args, kwargs, symbols, batch_axes, n_outputs)
+                with trace as (function, axes):
+                    before, self._axes = self._axes, self._axes | axes
                     outputs = self.expand(function, list(inputs), prefix)
-                    self._axes = {x: axis for x, axis in self._axes.items() if x not in axes}
+                    self._axes = before
                 self._check_outputs(layer, prefix, outputs)
                 return outputs
         finally:
@@ -395,7 +393,7 @@ class Expansion:
                 shapes = shapes_text([shape_of(self._specs[ref]) for ref in refs])
                 raise ShapeError(
                     f"Layer '{name}' ({type(node.operation).__name__}) does not accept its input "
-                    f"of shape {shapes}: {_first_line(error)}. Choose another input_shape."
+                    f"of shape {shapes}: {said_by_keras(error)}. Choose another input_shape."
                 ) from error
             specs = keras.tree.flatten(specs)
         for spec in specs:
@@ -514,9 +512,3 @@ def functional(model: Any, where: str) -> Any:
             "weights. Start it with keras.Input(...), or call model.build((None, ...)) first."
         )
     return function
-
-
-def _first_line(error: BaseException) -> str:
-    """First line of an error's message, without what Keras wraps around it."""
-    lines = str(error).rpartition("Error encountered:")[2].strip().splitlines()
-    return (lines or [type(error).__name__])[0].rstrip(". ")

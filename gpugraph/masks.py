@@ -16,6 +16,7 @@ from typing import Any
 
 from gpugraph.errors import UnsupportedLayerError
 from gpugraph.layer_call import LayerCall, TensorRef, refs_in, substitute
+from gpugraph.registry import is_of_keras
 
 # Layers whose output bears a mask though no input does.
 MAKERS = ("Embedding", "Masking", "ReversibleEmbedding", "Lambda")
@@ -125,7 +126,7 @@ def given_masks(call: LayerCall) -> dict[str, Any]:
     """Return the masks among the arguments of a call of one of Keras's layers, by parameter."""
     import keras
 
-    if not isinstance(call.layer, keras.Layer) or not _is_of_keras(call.layer):
+    if not isinstance(call.layer, keras.Layer) or not is_of_keras(type(call.layer)):
         return {}
     return {
         name: value
@@ -175,7 +176,7 @@ def made_masks(
 
 def makes_masks(layer: Any) -> bool:
     """Whether the outputs of a layer may carry a mask though no input does."""
-    is_maker = type(layer).__name__ in MAKERS or not _is_of_keras(layer)
+    is_maker = type(layer).__name__ in MAKERS or not is_of_keras(type(layer))
     return is_maker and bool(layer.supports_masking)
 
 
@@ -243,11 +244,6 @@ def _twin(spec: Any) -> Any:
     import keras
 
     return keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
-
-
-def _is_of_keras(layer: Any) -> bool:
-    """Whether a layer is of one of Keras's own classes."""
-    return bool(type(layer).__module__.startswith("keras."))
 
 
 def is_empty(value: Any) -> bool:

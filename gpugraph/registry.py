@@ -92,9 +92,9 @@ def find_converter(
     if untraced is not None:
         why += f", and its call() cannot be traced: {untraced}"
         way_out = f"Write its call() with keras.ops alone. {way_out}"
-    elif key == "Lambda" or not _is_of_keras(cls):
+    elif key == "Lambda" or not is_of_keras(cls):
         way_out = f"With trace=True (--trace) its call() is opened. {way_out}"
-    if _is_of_keras(cls) and key in reasons:
+    if is_of_keras(cls) and key in reasons:
         why += f", since {reasons[key]}"
     is_taken = key in _CONVERTERS
     first = "Give your class a name that Keras does not use. " if is_taken else ""
@@ -111,7 +111,7 @@ def has_converter(layer: Any) -> bool:
 
     converter = _CONVERTERS.get(_key(layer))
     # A user's own class may bear the name of one of Keras's: its call() is another.
-    return converter is not None and not (_is_own(converter) and not _is_of_keras(type(layer)))
+    return converter is not None and not (_is_own(converter) and not is_of_keras(type(layer)))
 
 
 def _key(layer: Any) -> str:
@@ -122,7 +122,7 @@ def _key(layer: Any) -> str:
     return name if isinstance(layer, keras.Layer) else f"ops.{name}"
 
 
-def _is_of_keras(cls: type) -> bool:
+def is_of_keras(cls: type) -> bool:
     """Whether a class is one of Keras's, or one that tracing puts among them."""
     return cls.__module__.startswith(("keras.", "gpugraph."))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from keras.src.backend import AutocastScope, set_keras_mask
 from keras.src.ops.node import Node
 
 from gpugraph.batch_size import batch_axes_of, different_step
+from gpugraph.errors import said_by_keras
 from gpugraph.expansion import is_plain, notes_wrong_shapes
 from gpugraph.masks import fresh_names
-from gpugraph.registry import has_converter
+from gpugraph.registry import has_converter, is_of_keras
 
 # Methods of operators, where the right operand is asked next.
 OPERATORS = ["__add__", "__sub__", "__mul__", "__matmul__", "__truediv__", "__floordiv__"]
@@ -54,7 +54,7 @@ def is_traceable(operation: Any) -> bool:
     It has no converter, is no model of layers, and none of Keras's layers but for Lambda.
     """
     cls = type(operation)
-    is_foreign = not cls.__module__.startswith("keras.") or cls.__name__ == "Lambda"
+    is_foreign = not is_of_keras(cls) or cls.__name__ == "Lambda"
     return is_foreign and not has_converter(operation) and not is_plain(operation)
 
 
@@ -131,7 +131,7 @@ def _function(
         try:
             outputs = _called(layer, args, kwargs)
         except Exception as error:  # whatever the layer's author lets it raise
-            raise NoTraceError(_reason(error)) from error
+            raise NoTraceError(said_by_keras(error)) from error
     if scope.state_mapping:
         raise NoTraceError("it changes variables when it is called")
     given = keras.tree.flatten(outputs)
@@ -391,11 +391,3 @@ def _forget(nodes: Sequence[Any]) -> None:
         node.operation._inbound_nodes.remove(node)
         for operation in {x._keras_history.operation for x in node.arguments.keras_tensors}:
             operation._outbound_nodes[:] = [n for n in operation._outbound_nodes if n is not node]
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of an error's message, without what Keras wraps around it."""
-    text = re.sub(r"\x1b\[\d*m", "", str(error))
-    said = text.rpartition("Error encountered:")[2].strip().splitlines()
-    said = [x.strip(" .") for x in said if x.strip() and not x.startswith("Exception encounter")]
-    return said[0] if said else type(error).__name__

@@ -14,6 +14,7 @@ from gpugraph.layers.lstm import LSTMCell
 from gpugraph.layers.opened import is_opened, opened
 from gpugraph.layers.weights import activation
 from gpugraph.population import Tensor
+from gpugraph.registry import is_of_keras
 
 
 def make_cell(call: Conversion, cell: Any) -> Cell:
@@ -27,7 +28,7 @@ def make_cell(call: Conversion, cell: Any) -> Cell:
     cls = type(cell)
     if is_opened(call, cell):
         return TracedCell(call, cell)
-    if cls.__name__ not in CELLS or not cls.__module__.startswith("keras."):
+    if cls.__name__ not in CELLS or not is_of_keras(cls):
         raise call.unsupported(
             f"what its cell {cls.__module__}.{cls.__name__} computes is not known (known are "
             f"{', '.join(CELLS)}; trace=True opens others)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpugraph.conversion import Conversion
+from gpugraph.masks import PASSING
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 
@@ -13,18 +14,7 @@ def input_layer(call: Conversion) -> Tensor:
     return call.population(channels_first=call.call.name in call.draft.channels_first_inputs)
 
 
-@converts(
-    "Identity",
-    "ActivityRegularization",
-    "Dropout",
-    "AlphaDropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-    "StochasticDepth",
-)
+@converts(*PASSING)
 def identity(call: Conversion) -> Tensor:
     """No nodes: passed on unchanged at inference."""
     return call.source
