@@ -30,7 +30,7 @@ from benchmarks.models import lenet
 from gpugraph.arrays import namespace
 from gpugraph.edges import edge_maker
 from gpugraph.engines.cugraph_graph import weighted_columns
-from gpugraph.models import spare_gpu_memory
+from gpugraph.model.load import spare_gpu_memory
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 STARTED = time.perf_counter()

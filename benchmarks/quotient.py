@@ -10,8 +10,8 @@ import numpy as np
 import gpugraph as gg
 from benchmarks.measure import Figures, extra_memory, seconds, side_by_side
 from benchmarks.models import vgg16_224
-from gpugraph.channels import Granularity
-from gpugraph.norms import Norm
+from gpugraph.derived.channels import Granularity
+from gpugraph.derived.norms import Norm
 
 NORMS: tuple[Norm | None, ...] = ("l1", "l2", "max", "sum", None)
 BY: tuple[Granularity, ...] = ("channel", "layer")

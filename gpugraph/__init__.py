@@ -5,9 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# Not on first use: by then the module of the same name may stand in the function's place.
-from gpugraph.topology import topology as topology
-
 if TYPE_CHECKING:
     # Under their own names, so that type checkers of strict users take them for public.
     from gpugraph.algorithms.betweenness import (
@@ -52,6 +49,10 @@ if TYPE_CHECKING:
     from gpugraph.algorithms.reach import ancestors as ancestors, descendants as descendants
     from gpugraph.algorithms.singular_values import singular_values as singular_values
     from gpugraph.algorithms.spectral_gap import spectral_gap as spectral_gap
+    from gpugraph.algorithms.strongest_paths import (
+        NodePath as NodePath,
+        strongest_paths as strongest_paths,
+    )
     from gpugraph.axes import (
         Axis as Axis,
         fan_in as fan_in,
@@ -97,14 +98,14 @@ if TYPE_CHECKING:
     )
     from gpugraph.evaluate import Verification as Verification
     from gpugraph.graph import NeuronGraph as NeuronGraph
-    from gpugraph.layer_call import LayerCall as LayerCall
-    from gpugraph.model_weights import (
+    from gpugraph.model.layer_call import LayerCall as LayerCall
+    from gpugraph.model.topology import Topology as Topology, topology as topology
+    from gpugraph.model.weights import (
         WeightsTable as WeightsTable,
         WeightStatistics as WeightStatistics,
         weights_table as weights_table,
     )
     from gpugraph.node_values import NodeValues as NodeValues, RankedNode as RankedNode
-    from gpugraph.paths import NodePath as NodePath, strongest_paths as strongest_paths
     from gpugraph.plot import plot_kernels as plot_kernels
     from gpugraph.population import (
         Activation as Activation,
@@ -113,8 +114,9 @@ if TYPE_CHECKING:
     )
     from gpugraph.projection import Projection as Projection
     from gpugraph.registry import converts as converts, supported_layers as supported_layers
-    from gpugraph.topology import Topology as Topology
-    from gpugraph.transform import to_fully_convolutional as to_fully_convolutional
+    from gpugraph.transform.fully_convolutional import (
+        to_fully_convolutional as to_fully_convolutional,
+    )
 
 __version__ = "0.1.0"
 
@@ -141,15 +143,16 @@ _HOMES = {
         "layer_statistics",
     ],
     "algorithms.longest_path": ["longest_path_length"],
+    "algorithms.normalized_cut": ["Clustering", "normalized_cut"],
+    "algorithms.pagerank": ["pagerank"],
     "algorithms.path_count": ["path_count"],
     "algorithms.path_strength": ["edge_path_strength", "path_strength"],
     "algorithms.reach": ["ancestors", "descendants"],
     "algorithms.singular_values": ["singular_values"],
     "algorithms.spectral_gap": ["spectral_gap"],
-    "algorithms.normalized_cut": ["Clustering", "normalized_cut"],
-    "algorithms.pagerank": ["pagerank"],
-    "callback": ["GraphHistory"],
+    "algorithms.strongest_paths": ["NodePath", "strongest_paths"],
     "axes": ["Axis", "fan_in", "fan_out", "one_to_one", "pairs", "window"],
+    "callback": ["GraphHistory"],
     "conversion": ["Conversion"],
     "convert": ["from_keras"],
     "edge_values": ["EdgeValues"],
@@ -186,16 +189,15 @@ _HOMES = {
     ],
     "evaluate": ["Verification"],
     "graph": ["NeuronGraph"],
-    "model_weights": ["WeightStatistics", "WeightsTable", "weights_table"],
+    "model.layer_call": ["LayerCall"],
+    "model.topology": ["Topology", "topology"],
+    "model.weights": ["WeightStatistics", "WeightsTable", "weights_table"],
     "node_values": ["NodeValues", "RankedNode"],
-    "paths": ["NodePath", "strongest_paths"],
     "plot": ["plot_kernels"],
     "population": ["Activation", "Population", "Tensor"],
     "projection": ["Projection"],
     "registry": ["converts", "supported_layers"],
-    "layer_call": ["LayerCall"],
-    "topology": ["Topology", "topology"],
-    "transform": ["to_fully_convolutional"],
+    "transform.fully_convolutional": ["to_fully_convolutional"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

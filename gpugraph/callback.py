@@ -11,7 +11,7 @@ import numpy as np
 from gpugraph.convert import from_keras
 from gpugraph.errors import MeasureError
 from gpugraph.graph import NeuronGraph
-from gpugraph.input_shape import InputShape
+from gpugraph.model.input_shape import InputShape
 from gpugraph.node_values import NodeValues
 
 Measure = Callable[[NeuronGraph], Any]

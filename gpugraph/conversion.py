@@ -10,8 +10,8 @@ import numpy as np
 
 from gpugraph.axes import Axis, fan_in, fan_out, one_to_one
 from gpugraph.errors import NonFiniteError, ShapeError, UnsupportedLayerError
-from gpugraph.layer_call import LayerCall, TensorRef, refs_in, substitute
-from gpugraph.masks import given_masks, refuse_masks
+from gpugraph.model.layer_call import LayerCall, TensorRef, refs_in, substitute
+from gpugraph.model.masks import given_masks, refuse_masks
 from gpugraph.population import (
     AXIS_NAMES,
     LINEAR,

@@ -6,11 +6,11 @@ from typing import Any
 
 from gpugraph.conversion import Draft, convert_calls
 from gpugraph.graph import NeuronGraph
-from gpugraph.input_shape import InputShape
-from gpugraph.layer_call import TensorRef
-from gpugraph.models import load_model
+from gpugraph.model.input_shape import InputShape
+from gpugraph.model.layer_call import TensorRef
+from gpugraph.model.load import load_model
+from gpugraph.model.topology import Topology, topology
 from gpugraph.population import Tensor
-from gpugraph.topology import Topology, topology
 
 
 def from_keras(
@@ -95,7 +95,7 @@ def from_keras(
 
 def _channels_first_inputs(calls: Topology) -> frozenset[str]:
     """Return the inputs whose channels come first, as the layers behind them have it."""
-    from gpugraph.positions import layouts
+    from gpugraph.model.positions import layouts
 
     found = layouts(calls.calls)  # of tensors that have positions
     first = {ref.call for ref, layout in found.items() if layout.channels_first}

@@ -13,15 +13,15 @@ from rich.text import Text
 
 from gpugraph.algorithms.pagerank import pagerank
 from gpugraph.algorithms.path_strength import path_strength
+from gpugraph.algorithms.strongest_paths import NodePath, strongest_paths
 from gpugraph.arrays import format_bytes
+from gpugraph.cli.terminal import duration, progress, show, status, table
 from gpugraph.convert import from_keras
 from gpugraph.errors import GpugraphError, OutputError
 from gpugraph.measures import NUMERIC as RANKING_NUMERIC
 from gpugraph.measures import rank
-from gpugraph.models import load_model
-from gpugraph.paths import NodePath, strongest_paths
+from gpugraph.model.load import load_model
 from gpugraph.summary import HEADER, NUMERIC, Summary
-from gpugraph.terminal import duration, progress, show, status, table
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpugraph.arrays import Array, on_host, require_memory
-from gpugraph.correlate import correlate
 from gpugraph.edge_maker import EdgeMaker
 from gpugraph.errors import RangeError, SelectionError
 from gpugraph.fallback import gpu_memory_errors
+from gpugraph.products.correlate import correlate
 from gpugraph.projection import Projection
 from gpugraph.views import OPPOSITE, Weight, factor_shares, weight_view
 

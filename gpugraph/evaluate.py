@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.apply import NEUTRAL, join
 from gpugraph.errors import ModelError, ShapeError
-from gpugraph.layer_call import TensorRef
+from gpugraph.model.layer_call import TensorRef
 from gpugraph.population import Dynamics, Population
+from gpugraph.products.apply import NEUTRAL, join
 from gpugraph.projection import Projection
 from gpugraph.scalars import real, whole
 from gpugraph.text_table import printable
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph
-    from gpugraph.topology import Topology
+    from gpugraph.model.topology import Topology
 
 # Of a population's largest value. float32 sums in another order differ by 1e-7 to 1e-5 of it;
 # a wrong edge shows at 1e-2 and more.

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
     from gpugraph.algorithms.reach import Nodes
-    from gpugraph.channels import Granularity
+    from gpugraph.derived.channels import Granularity
+    from gpugraph.derived.norms import Norm
     from gpugraph.engines.dask.cluster import Cluster
     from gpugraph.evaluate import Verification
-    from gpugraph.norms import Norm
+    from gpugraph.model.topology import Topology
     from gpugraph.summary import Summary
-    from gpugraph.topology import Topology
 
 # Small enough that a chunk's three columns stay in the processor's cache while they are written
 # and read (benchmarks/edges.py shows the rates around it).
@@ -329,13 +329,13 @@ class NeuronGraph:
         Populations keep their names, nodes get new ids. Like every part of a graph it takes
         every export and reading, but not `evaluate`.
         """
-        from gpugraph.subgraph import subgraph
+        from gpugraph.derived.subgraph import subgraph
 
         return subgraph(self, [populations] if isinstance(populations, str) else populations)
 
     def between(self, first: str, last: str) -> NeuronGraph:
         """Return the graph of the populations on any way from one to another, both included."""
-        from gpugraph.subgraph import between
+        from gpugraph.derived.subgraph import between
 
         return between(self, first, last)
 
@@ -347,7 +347,7 @@ class NeuronGraph:
         GraphTooLargeError
             If more edges pass than fit in memory.
         """
-        from gpugraph.subgraph import threshold
+        from gpugraph.derived.subgraph import threshold
 
         return threshold(self, least)
 
@@ -356,7 +356,7 @@ class NeuronGraph:
 
         Among equals, the first in the order of `edges` are kept.
         """
-        from gpugraph.subgraph import strongest
+        from gpugraph.derived.subgraph import strongest
 
         return strongest(self, k)
 
@@ -373,13 +373,13 @@ class NeuronGraph:
         GraphTooLargeError
             If the part has more edges than fit in memory.
         """
-        from gpugraph.subgraph import ancestors
+        from gpugraph.derived.subgraph import ancestors
 
         return ancestors(self, nodes)
 
     def descendants(self, nodes: Nodes) -> NeuronGraph:
         """Return the graph of some nodes and all that they reach; otherwise as `ancestors`."""
-        from gpugraph.subgraph import descendants
+        from gpugraph.derived.subgraph import descendants
 
         return descendants(self, nodes)
 
@@ -427,7 +427,7 @@ class NeuronGraph:
         --------
         >>> gg.pagerank(graph.quotient("channel")).top(3)  # doctest: +SKIP
         """
-        from gpugraph.quotient import quotient
+        from gpugraph.derived.quotient import quotient
 
         return quotient(self, by, norm)
 
@@ -740,7 +740,7 @@ class NeuronGraph:
         DeviceError
             If the device is not there.
         """
-        from gpugraph.linear_operator import linear_operator
+        from gpugraph.products.linear_operator import linear_operator
 
         return linear_operator(self, weight, device)
 
@@ -814,7 +814,7 @@ class NeuronGraph:
         >>> flow = graph.given(image[None])  # doctest: +SKIP
         >>> gg.pagerank(flow).top(3)  # doctest: +SKIP
         """
-        from gpugraph.given import given
+        from gpugraph.derived.given import given
 
         return given(self, inputs)
 
@@ -848,7 +848,7 @@ class NeuronGraph:
         --------
         >>> null = [gg.pagerank(graph.shuffled(i)) for i in range(10)]  # doctest: +SKIP
         """
-        from gpugraph.null_models import shuffled
+        from gpugraph.derived.null_models import shuffled
 
         return shuffled(self, seed)
 
@@ -884,6 +884,6 @@ class NeuronGraph:
         --------
         >>> change = graph.with_weights("epoch9.keras").in_strength("magnitude")  # doctest: +SKIP
         """
-        from gpugraph.checkpoint import with_weights
+        from gpugraph.derived.checkpoint import with_weights
 
         return with_weights(self, model, allow_nonfinite=allow_nonfinite)

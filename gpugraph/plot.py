@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gpugraph.errors import MissingDependencyError, ModelError, SelectionError, ShapeError
-from gpugraph.kernel_axes import axis_names
-from gpugraph.model_weights import Owner, owners, view
-from gpugraph.models import load_model
+from gpugraph.model.kernel_axes import axis_names
+from gpugraph.model.load import load_model
+from gpugraph.model.weights import Owner, owners, view
 from gpugraph.scalars import whole
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import Literal
 
 import numpy as np
 
-from gpugraph.apply import NEUTRAL, apply
 from gpugraph.arrays import Array, Layout, blocks, index_dtype, kept, namespace_of
 from gpugraph.axes import Axis
-from gpugraph.contraction import Piece, pieces
 from gpugraph.edges import Edges, Maker, chunks, edge_maker
 from gpugraph.population import Population, Reduce
-from gpugraph.strength import add_in_strength, in_degree
+from gpugraph.products.apply import NEUTRAL, apply
+from gpugraph.products.contraction import Piece, pieces
+from gpugraph.products.strength import add_in_strength, in_degree
 from gpugraph.views import BLOCK_WEIGHTS, Weight, check_view
 
 Kind = Literal["weight", "scale", "choice", "mean", "copy", "dynamic"]

@@ -13,8 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import gpugraph as gg
-from gpugraph import terminal
-from gpugraph.cli import app
+from gpugraph.cli import app, terminal
 from gpugraph.cli.app import EXIT_CODES, FAILED
 from gpugraph.cli.convert import WRITERS
 from gpugraph.cli.loading import parse_input_shapes
@@ -77,7 +76,7 @@ def two_inputs(folder):
 @pytest.fixture
 def no_loading(monkeypatch):
     """Let a command fail if it gets as far as loading a model."""
-    monkeypatch.setattr("gpugraph.terminal.load_keras", lambda: pytest.fail("loads a model"))
+    monkeypatch.setattr("gpugraph.cli.terminal.load_keras", lambda: pytest.fail("loads a model"))
 
 
 # What the commands say

@@ -4,7 +4,7 @@ import pytest
 
 import gpugraph as gg
 from gpugraph.conversion import Draft
-from gpugraph.layer_call import LayerCall
+from gpugraph.model.layer_call import LayerCall
 from gpugraph.population import Tensor
 from tests.models import randomise
 

@@ -5,7 +5,7 @@ import pytest
 
 import gpugraph as gg
 from gpugraph import demo
-from gpugraph.paths import NodePath
+from gpugraph.algorithms.strongest_paths import NodePath
 
 
 def test_demo_from_model_to_files(tmp_path, capsys):

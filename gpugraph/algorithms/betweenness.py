@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugraph.algorithms.scaled import NOTHING, Scaled, pull
+from gpugraph.algorithms.shortest_paths import Classes, batches, count_shortest_paths, pivots, saved
+from gpugraph.algorithms.sweep import Incoming, sweep
 from gpugraph.arrays import Array, Device, may_hold, namespace, namespace_of, require_memory
 from gpugraph.edge_values import EdgeValues, Term
 from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
-from gpugraph.scaled import NOTHING, Scaled, pull
-from gpugraph.shortest_paths import Classes, batches, count_shortest_paths, pivots, saved
-from gpugraph.sweep import Incoming, sweep
 
 if TYPE_CHECKING:
     from gpugraph.graph import NeuronGraph

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugraph.algorithms.shortest_paths import (
+    Classes,
+    batches,
+    count_shortest_paths,
+    depths,
+    pivots,
+)
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
-from gpugraph.shortest_paths import Classes, batches, count_shortest_paths, depths, pivots
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,14 +10,14 @@ from numpy.typing import DTypeLike
 
 from gpugraph.algorithms.node_array import PerNode, node_array
 from gpugraph.algorithms.requirements import float_dtype, require_finite, require_view
+from gpugraph.algorithms.scaled import Scaled, node_values, pull, whole_numbers
+from gpugraph.algorithms.sweep import Incoming, sweep
 from gpugraph.arrays import Array, Device, namespace, namespace_of
 from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.scalars import real
-from gpugraph.scaled import Scaled, node_values, pull, whole_numbers
-from gpugraph.sweep import Incoming, sweep
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:

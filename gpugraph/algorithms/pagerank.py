@@ -13,13 +13,13 @@ from gpugraph.algorithms.requirements import (
     require_finite,
     require_non_negative,
 )
+from gpugraph.algorithms.sweep import Incoming, sweep
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.engines import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 from gpugraph.scalars import real
-from gpugraph.sweep import Incoming, sweep
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpugraph.algorithms.requirements import float_dtype, require_finite, require_view
+from gpugraph.algorithms.scaled import Scaled, node_values, pull, whole_numbers
+from gpugraph.algorithms.sweep import Incoming, sweep
 from gpugraph.arrays import Array, Device, namespace
 from gpugraph.edge_values import EdgeValues, Term
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
-from gpugraph.scaled import Scaled, node_values, pull, whole_numbers
-from gpugraph.sweep import Incoming, sweep
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:

@@ -113,7 +113,7 @@ def main() -> None:
 
 def _require_stdout() -> None:
     """Exit if standard output cannot be written: help and version are printed by typer itself."""
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
 
     try:
         with terminal.stdout_errors():

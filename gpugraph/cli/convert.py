@@ -93,8 +93,8 @@ def convert(
         raise typer.BadParameter("--parameters: a .npz matrix holds nothing but weights.")
     outputs = _outputs(out, ending)
 
-    from gpugraph import terminal
     from gpugraph.arrays import format_bytes
+    from gpugraph.cli import terminal
     from gpugraph.export.files import check_output
 
     for path in outputs:  # before a model is loaded for nothing

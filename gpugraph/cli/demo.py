@@ -17,7 +17,7 @@ def demo(
     ),
 ) -> None:
     """Show everything on a small digit reader, then VGG16 at full size."""
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
     from gpugraph.demo import run
 
     with terminal.status("Starting Keras"):

@@ -20,7 +20,7 @@ def doctor(as_json: Json = False) -> None:
     Exits with 1 where no model can be converted, as without a backend of Keras; a missing GPU
     is no fault.
     """
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
     from gpugraph.doctor import examine
 
     report = examine()
@@ -33,8 +33,8 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _show(report: Report) -> None:
-    from gpugraph import terminal
     from gpugraph.arrays import format_bytes
+    from gpugraph.cli import terminal
 
     rows = [("gpugraph", report.gpugraph), ("Python", report.python), *report.libraries.items()]
     driver = report.driver or "none found"

@@ -28,15 +28,15 @@ def fcn(
     """Write a model's fully convolutional form: it takes any size, and gives maps."""
     ending_of(out, [".keras"])
 
-    from gpugraph import terminal
     from gpugraph.arrays import format_bytes
+    from gpugraph.cli import terminal
     from gpugraph.export.files import check_output
 
     check_output(out, overwrite)
     loaded, _ = load(model, None, weights)
 
     from gpugraph.export.keras_file import write_keras
-    from gpugraph.transform import transformed
+    from gpugraph.transform.fully_convolutional import transformed
 
     with terminal.status("Making layers convolutional"):
         found, changes = transformed(loaded)

@@ -26,7 +26,7 @@ def graph_of(
     seed: int | None = None,
 ) -> NeuronGraph:
     """Load and convert the model that the user names."""
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
 
     loaded, shape = load(model, input_shape, weights, seed)
 
@@ -49,8 +49,8 @@ def load(
     """Return the Keras model and the input shape, as `from_keras` takes them."""
     shape = parse_input_shapes(input_shape or [])
 
-    from gpugraph import terminal
-    from gpugraph.models import load_model
+    from gpugraph.cli import terminal
+    from gpugraph.model.load import load_model
 
     with terminal.status(f"Loading {printable(model)}"):
         terminal.load_keras()
@@ -73,7 +73,7 @@ def parse_input_shapes(texts: Sequence[str]) -> Any:
     -------
     None, tuple of int, list of tuples, dict of input name to tuple, or "minimal"
     """
-    from gpugraph.input_shape import MINIMAL
+    from gpugraph.model.input_shape import MINIMAL
 
     if list(texts) == [MINIMAL]:
         return MINIMAL
@@ -108,7 +108,7 @@ def merged(graph: NeuronGraph, by: Granularity | None, norm: Norm | None) -> Neu
     if by is None:
         return graph
 
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
 
     with terminal.status(f"Merging neurons by {by.value}"):
         return graph.quotient(by.value, (norm or Norm.L1).norm)

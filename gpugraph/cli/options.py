@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 if TYPE_CHECKING:
-    from gpugraph import norms
+    from gpugraph.derived import norms
 
 
 class Device(StrEnum):

@@ -69,7 +69,7 @@ def kernels(
         raise typer.BadParameter(f"--channel must be mean, all or a number, not {channel!r}.")
     shape = parse_input_shapes([] if input_shape is None else [input_shape])
 
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
     from gpugraph.export.files import check_output
 
     check_output(out, overwrite)

@@ -96,7 +96,7 @@ def rank(
     chosen.check(weight=weight, k=k, device=device)
     check_table(out, overwrite)
 
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
     from gpugraph.measures import NUMERIC
     from gpugraph.measures import rank as rank_nodes
 
@@ -143,7 +143,7 @@ def rank(
 
 def _write(values: NodeValues, out: Path, overwrite: bool) -> None:
     """Write the values of all nodes as a table."""
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
     from gpugraph.export.table_file import write_table
     from gpugraph.export.tables import value_batches, value_schema
 

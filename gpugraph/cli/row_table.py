@@ -11,7 +11,7 @@ from gpugraph.text_table import printable
 
 if TYPE_CHECKING:
     from gpugraph.algorithms.layer_statistics import LayerStatistics
-    from gpugraph.model_weights import WeightsTable
+    from gpugraph.model.weights import WeightsTable
 
 
 def put_out(
@@ -29,7 +29,7 @@ def put_out(
 
     ``expendable`` counts the last columns, which go first.
     """
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
 
     if out is not None:
         from gpugraph.export.table_file import write_table

@@ -53,7 +53,7 @@ def stats(
     """Show statistics of the weights and strengths between layers. Makes no edge."""
     check_table(out, overwrite)
 
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
 
     graph = graph_of(
         model, input_shape, weights, couplings, probe, trace, allow_nonfinite, seed=seed

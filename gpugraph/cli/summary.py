@@ -35,7 +35,7 @@ def summary(
     """Show nodes and edges per population, memory and file sizes. Makes no edge."""
     check_norm(by, norm)
 
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
     from gpugraph.summary import HEADER, NUMERIC
 
     graph = graph_of(model, input_shape, weights, couplings, probe, trace, allow_nonfinite)

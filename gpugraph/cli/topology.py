@@ -16,11 +16,11 @@ def topology(
     as_json: Json = False,
 ) -> None:
     """List the layer calls in the order in which they run, and what each reads."""
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
 
     loaded, shape = load(model, input_shape, weights)
 
-    from gpugraph.topology import topology as list_calls
+    from gpugraph.model.topology import topology as list_calls
 
     calls = list_calls(loaded, shape)
     if as_json:

@@ -41,7 +41,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Run the graph on noise and compare every population with Keras. Exits 1 if they differ."""
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
 
     graph = graph_of(
         model, input_shape, weights, couplings, probe, trace, allow_nonfinite, seed=seed

@@ -29,11 +29,11 @@ def weights(
     """List every array of the model: whose it is, its axes by name, and statistics."""
     check_table(out, overwrite)
 
-    from gpugraph import terminal
+    from gpugraph.cli import terminal
 
     loaded, _ = load(model, None, weights, seed)
 
-    from gpugraph.model_weights import HEADER, NUMERIC, weights_table
+    from gpugraph.model.weights import HEADER, NUMERIC, weights_table
 
     with terminal.status("Reading weights"):
         result = weights_table(loaded)

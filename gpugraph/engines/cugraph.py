@@ -14,6 +14,7 @@ import numpy as np
 
 from gpugraph.algorithms.reach import marked
 from gpugraph.algorithms.requirements import float_dtype, require_non_negative
+from gpugraph.algorithms.shortest_paths import pivots
 from gpugraph.arrays import Array
 from gpugraph.engines.cugraph_graph import (
     DeviceGraph,
@@ -31,7 +32,6 @@ from gpugraph.errors import (
 )
 from gpugraph.node_values import NodeValues
 from gpugraph.scalars import real, whole
-from gpugraph.shortest_paths import pivots
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layer_call import TensorRef
 from gpugraph.layers.elementwise import elementwise
 from gpugraph.layers.merging import merge
 from gpugraph.layers.operation import check_batch_axis
 from gpugraph.layers.weights import array
+from gpugraph.model.layer_call import TensorRef
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 

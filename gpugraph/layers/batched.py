@@ -8,9 +8,9 @@ from typing import Any
 
 from gpugraph.conversion import Conversion, Draft, convert_call
 from gpugraph.errors import UnsupportedLayerError
-from gpugraph.layer_call import LayerCall
 from gpugraph.layers.moving import is_moving, moved
 from gpugraph.layers.steps import step_by_step
+from gpugraph.model.layer_call import LayerCall
 from gpugraph.population import Tensor
 
 

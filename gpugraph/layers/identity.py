@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpugraph.conversion import Conversion
-from gpugraph.masks import PASSING
+from gpugraph.model.masks import PASSING
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 

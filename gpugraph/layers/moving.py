@@ -9,7 +9,6 @@ from math import prod
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layer_call import LayerCall
 from gpugraph.layers.index_map import Origin, origins, origins_in_one, project_moved
 from gpugraph.layers.operation import (
     OperationFunction,
@@ -19,6 +18,7 @@ from gpugraph.layers.operation import (
     title,
 )
 from gpugraph.layers.weights import array
+from gpugraph.model.layer_call import LayerCall
 from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts, find_converter, has_converter
 

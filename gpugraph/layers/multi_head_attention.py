@@ -7,7 +7,6 @@ from math import sqrt
 from typing import Any
 
 from gpugraph.conversion import Conversion
-from gpugraph.layer_call import substitute
 from gpugraph.layers.einsum import multiply
 from gpugraph.layers.scores import (
     Sight,
@@ -17,7 +16,8 @@ from gpugraph.layers.scores import (
     sight_of,
     softmax,
 )
-from gpugraph.masks import arguments
+from gpugraph.model.layer_call import substitute
+from gpugraph.model.masks import arguments
 from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gpugraph.conversion import Conversion, convert_calls
-from gpugraph.expansion import Expansion
-from gpugraph.layer_call import TensorRef
+from gpugraph.model.expansion import Expansion
+from gpugraph.model.layer_call import TensorRef
 from gpugraph.population import Tensor
 
 
@@ -15,7 +15,7 @@ def is_opened(call: Conversion, layer: Any) -> bool:
     if not call.draft.trace:
         return False
 
-    from gpugraph.tracing import is_traceable
+    from gpugraph.model.tracing import is_traceable
 
     return is_traceable(layer)
 
@@ -35,7 +35,7 @@ def opened(call: Conversion, layer: Any, part: str | None, *args: Any) -> list[T
     """
     import keras
 
-    from gpugraph.tracing import NoTraceError
+    from gpugraph.model.tracing import NoTraceError
 
     expansion = Expansion(trace=True)
     tensors: dict[TensorRef, Tensor] = {}

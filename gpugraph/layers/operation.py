@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layer_call import LayerCall, TensorRef, substitute
+from gpugraph.model.layer_call import LayerCall, TensorRef, substitute
 from gpugraph.population import Tensor
 
 

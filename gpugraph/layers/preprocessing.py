@@ -7,7 +7,7 @@ from typing import Any
 
 from gpugraph.conversion import Conversion
 from gpugraph.layers.spatial import takes_integers
-from gpugraph.masks import makes_masks
+from gpugraph.model.masks import makes_masks
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 

@@ -13,7 +13,7 @@ import numpy as np
 from gpugraph.axes import listed
 from gpugraph.conversion import Conversion
 from gpugraph.errors import GraphTooLargeError
-from gpugraph.layer_call import substitute
+from gpugraph.model.layer_call import substitute
 from gpugraph.population import Tensor
 from gpugraph.probe import AffineMap, NotAffineError, affine_map
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layer_call import TensorRef
 from gpugraph.layers.einsum import multiply, project
 from gpugraph.layers.operation import OperationFunction, has_tensor, tensors_of
 from gpugraph.layers.weights import array
+from gpugraph.model.layer_call import TensorRef
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 

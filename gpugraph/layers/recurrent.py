@@ -11,10 +11,10 @@ from math import prod
 
 from gpugraph.axes import one_to_one, pairs
 from gpugraph.conversion import Conversion
-from gpugraph.layer_call import substitute
 from gpugraph.layers.cell import Cell, Reading, States
 from gpugraph.layers.cells import make_cell
 from gpugraph.layers.masked_steps import Change, MaskedSteps
+from gpugraph.model.layer_call import substitute
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
 

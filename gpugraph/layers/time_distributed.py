@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gpugraph.conversion import Conversion, convert_call
-from gpugraph.expansion import is_plain
-from gpugraph.layer_call import TensorRef, substitute
 from gpugraph.layers.opened import is_opened, opened
 from gpugraph.layers.steps import step_by_step
+from gpugraph.model.expansion import is_plain
+from gpugraph.model.layer_call import TensorRef, substitute
+from gpugraph.model.topology import topology
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
-from gpugraph.topology import topology
 
 
 @converts("TimeDistributed")

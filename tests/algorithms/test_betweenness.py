@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 import gpugraph as gg
-from gpugraph import arrays, shortest_paths
+from gpugraph import arrays
+from gpugraph.algorithms import shortest_paths
 from tests.algorithms.graphs import (
     edge_columns,
     graph_of,

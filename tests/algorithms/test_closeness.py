@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from numpy.testing import assert_allclose, assert_array_equal
 
 import gpugraph as gg
-from gpugraph import shortest_paths
-from gpugraph.shortest_paths import pivots
+from gpugraph.algorithms import shortest_paths
+from gpugraph.algorithms.shortest_paths import pivots
 from tests.algorithms.graphs import (
     graph_of,
     ladder,

@@ -13,7 +13,7 @@ from gpugraph.algorithms import singular_values as lanczos
 from tests.algorithms.graphs import graph_of, layered, with_nan
 from tests.models import EVERY_KIND, cnn, lenet, randomise
 from tests.strategies import any_projection
-from tests.test_contraction import VIEWS, dense
+from tests.products.test_contraction import VIEWS, dense
 
 views = pytest.mark.parametrize("view", VIEWS)
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import gpugraph as gg
+from gpugraph.algorithms.shortest_paths import pivots
 from gpugraph.edge_maker import EdgeMaker
 from gpugraph.engines import cugraph, cugraph_export, cugraph_graph
-from gpugraph.shortest_paths import pivots
 from tests.algorithms.graphs import (
     graph_of,
     ladder,

@@ -1,0 +1,1 @@
+"""Graphs made of a graph: parts, quotients, null models, other weights."""

@@ -1,0 +1,1 @@
+"""The Keras model: its layer calls, shapes, masks and weights."""

@@ -1,0 +1,522 @@
+"""Keras's own graph of a model, opened into one list of layer calls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from math import prod
+from typing import Any
+
+from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError, said_by_keras
+from gpugraph.model.input_shape import check_shape, shape_of
+from gpugraph.model.layer_call import (
+    Batch,
+    LayerCall,
+    Shape,
+    TensorRef,
+    refs_in,
+    shapes_text,
+    substitute,
+)
+from gpugraph.model.masks import (
+    PASSING,
+    TAKING,
+    arguments,
+    carried_masks,
+    carriers,
+    fresh_names,
+    is_empty,
+    made_masks,
+    used_masks,
+)
+from gpugraph.model.value_numbers import ValueNumbers
+
+
+class Expansion:
+    """Collects layer calls while opening nested models.
+
+    Parameters
+    ----------
+    trace : bool
+        Whether layers without a converter are opened too, by what their ``call`` does.
+    """
+
+    def __init__(self, *, trace: bool = False) -> None:
+        self.calls: list[LayerCall] = []
+        self._trace = trace
+        self._opening: list[Any] = []
+        self._specs: dict[TensorRef, Any] = {}
+        self._axes: dict[int, int] = {}
+        self._batches: dict[TensorRef, Batch] = {}
+        self._masks: dict[TensorRef, TensorRef | None] = {}
+        self._values = ValueNumbers()
+        self._passed: dict[TensorRef, TensorRef] = {}
+        self._mask_calls: set[str] = set()
+        self._given: dict[str, int] = {}
+
+    def add_inputs(self, function: Any, shapes: Sequence[Shape]) -> list[TensorRef]:
+        """Add the input layers of a function, each of the shape given."""
+        layers = [tensor._keras_history.operation for tensor in function.inputs]
+        return [self.add_input(x, shape) for x, shape in zip(layers, shapes, strict=True)]
+
+    def add_input(self, layer: Any, shape: Shape) -> TensorRef:
+        """Add an input layer, of the shape given."""
+        import keras
+
+        name = self._unique(layer.name)
+        call = LayerCall(name, type(layer).__name__, layer, (), {}, (), (), (shape,), 0)
+        spec = keras.KerasTensor((None, *shape), dtype=layer.dtype, name=name)
+        (ref,) = self._add(call, [spec], [None])
+        return ref
+
+    def expand(self, function: Any, inputs: Sequence[TensorRef], prefix: str) -> list[TensorRef]:
+        """Add the calls of a function fed by these tensors; return where its outputs are."""
+        import keras
+
+        known = {id(t): ref for t, ref in zip(function.inputs, inputs, strict=True)}
+        uses = _uses(function)
+        for depth in sorted(function._nodes_by_depth, reverse=True):
+            for node in function._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                arguments = (node.arguments.args, node.arguments.kwargs)
+                args, kwargs = keras.tree.map_structure(lambda x: known.get(id(x), x), arguments)
+                refs = [known[id(t)] for t in node.arguments.keras_tensors]
+                use = f"#{uses[id(node)]}" if uses[id(node)] else ""
+                name = self._unique(prefix + node.operation.name + use)
+                if isinstance(node.operation, keras.Model) and is_plain(node.operation):
+                    inner = functional(node.operation, f"nested model '{name}'")
+                    given = self._nested_inputs(inner, node, known, name)
+                    self._give_masks(node.operation, args, kwargs, given)
+                    outputs = self.expand(inner, given, prefix=f"{name}/")
+                elif self._trace:
+                    outputs = self._open(node, name, args, kwargs, refs)
+                else:
+                    outputs = self._call(node, name, args, kwargs, refs)
+                known.update((id(t), ref) for t, ref in zip(node.outputs, outputs, strict=True))
+        return [known[id(t)] for t in function.outputs]
+
+    def _nested_inputs(
+        self, inner: Any, node: Any, known: Mapping[int, TensorRef], name: str
+    ) -> list[TensorRef]:
+        """Return what a nested model is called on, in the order of its own inputs."""
+        import keras
+
+        args, kwargs = list(node.arguments.args), dict(node.arguments.kwargs)
+        given = args.pop(0) if args else kwargs.pop("inputs")
+        extra = [
+            key
+            for key, value in kwargs.items()
+            # A mask that depends on the inputs is followed like one that they carry.
+            if any(
+                x is not None and x is not False and not (key == "mask" and id(x) in known)
+                for x in keras.tree.flatten(value)
+            )
+        ]
+        if args or extra:
+            raise UnsupportedLayerError(
+                f"Nested model '{name}' is called with {', '.join(extra) or 'more'} besides its "
+                "inputs, which changes what its layers compute. Call it on its inputs alone."
+            )
+        names = [t.name for t in inner.inputs]
+        if isinstance(given, dict) and not isinstance(inner.input, dict):
+            given = [given[n] for n in names]  # Keras hands them on by name
+        refs = [known.get(id(t)) for t in keras.tree.flatten(given)]
+        for n, ref, tensor in zip(names, refs, inner.inputs, strict=True):
+            if ref is None or len(self._specs[ref].shape) != len(tensor.shape):
+                got = "a constant" if ref is None else shapes_text([shape_of(self._specs[ref])])
+                raise UnsupportedLayerError(
+                    f"Nested model '{name}' is called on {got} for its input '{n}' of shape "
+                    f"{shapes_text([shape_of(tensor)])}. Call it on a tensor of as many dimensions."
+                )
+        return [ref for ref in refs if ref is not None]
+
+    def _give_masks(self, model: Any, args: Any, kwargs: Any, inputs: Sequence[TensorRef]) -> None:
+        """Put on a nested model's inputs the masks that it is given, or that they carry.
+
+        As Keras does: one after the other, even where the inputs are in another order.
+        """
+        masks = kwargs.get("mask")
+        if masks is None or "mask" in self._implied_masks(model, args, kwargs):
+            masks = carried_masks(args[0] if args else kwargs["inputs"], self._masks)
+        for ref, mask in zip(inputs, _leaves(masks), strict=False):
+            if mask is not None:
+                self._set_mask(ref, mask)
+
+    def _open(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> list[TensorRef]:
+        """Add the calls that a layer without a converter makes; its own where none can be told."""
+        from gpugraph.model.tracing import NoTraceError, is_traceable
+
+        layer = node.operation
+        if not is_traceable(layer) or kwargs.get("training"):
+            return self._call(node, name, args, kwargs, refs)
+        implied = self._implied_masks(layer, args, kwargs)
+        own = {key: value for key, value in kwargs.items() if key not in implied}
+        call = LayerCall(name, type(layer).__name__, layer, args, own, (), (), (), 0)
+        given = own | self._used_masks(call)
+        try:
+            outputs = self.open(layer, args, given, f"{name}/", len(node.outputs))
+        except NoTraceError as error:
+            return self._untraced(node, name, args, kwargs, refs, str(error))
+        masks = self._made_masks(layer, name, args, own, len(outputs))
+        for ref, mask in zip(outputs, masks, strict=True):
+            # What its call() has put on them stays, or what they had where it gives its input.
+            if self._masks[ref] is None:
+                self._masks[ref] = mask
+        return outputs
+
+    def _untraced(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef], why: str
+    ) -> list[TensorRef]:
+        """Add the call of a layer as it is, since it cannot be traced."""
+        try:
+            return self._call(node, name, args, kwargs, refs, why)
+        except ShapeError as error:
+            raise ShapeError(f"{error} Its call() cannot be traced: {why}.") from error
+
+    def open(
+        self,
+        layer: Any,
+        args: Any,
+        kwargs: Any,
+        prefix: str,
+        n_outputs: int | None = None,
+    ) -> list[TensorRef]:
+        """Add the calls that a layer makes within its own; return where its outputs are.
+
+        Parameters
+        ----------
+        layer : keras.Layer
+        args, kwargs
+            What it is called on; tensors are `TensorRef`.
+        prefix : str
+            Of the names of the calls.
+        n_outputs : int, optional
+            How many tensors Keras has noted as its outputs.
+
+        Raises
+        ------
+        NoTraceError
+            If its ``call`` cannot be traced.
+        """
+        from gpugraph.model.tracing import NoTraceError, symbol, traced
+
+        if any(layer is other for other in self._opening):
+            raise NoTraceError("it calls itself")
+        self._opening.append(layer)
+        try:
+            with fresh_names():
+                specs = {ref: self._specs[ref] for ref in refs_in([args, kwargs])}
+                inputs = {ref: symbol(self._batch(ref).shape, x.dtype) for ref, x in specs.items()}
+                args, kwargs = substitute((args, dict(kwargs)), inputs)
+                symbols = list(inputs.values())
+                batch_axes = [self._batch(ref).axis for ref in inputs]
+                trace = traced(layer, args, kwargs, symbols, batch_axes, n_outputs)
+                with trace as (function, axes):
+                    before, self._axes = self._axes, self._axes | axes
+                    outputs = self.expand(function, list(inputs), prefix)
+                    self._axes = before
+                self._check_outputs(layer, prefix, outputs)
+                return outputs
+        finally:
+            self._opening.pop()
+
+    def _check_outputs(self, layer: Any, prefix: str, outputs: Sequence[TensorRef]) -> None:
+        """Refuse a layer that gives tensors whose first axis is not the batch's alone.
+
+        One within another may.
+        """
+        if len(self._opening) == 1 and not all(self._batch(ref).is_plain for ref in outputs):
+            raise UnsupportedLayerError(
+                f"Cannot convert layer '{prefix.rstrip('/')}' ({type(layer).__name__}): in what it "
+                "gives, the batch axis is not in front, or holds positions. Let it give a batch of "
+                "samples."
+            )
+
+    def _call(
+        self,
+        node: Any,
+        name: str,
+        args: Any,
+        kwargs: Any,
+        refs: list[TensorRef],
+        untraced: str | None = None,
+    ) -> list[TensorRef]:
+        import keras
+
+        layer = node.operation
+        if _trains_by_default(type(layer).call):
+            kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+        specs = self._output_specs(node, name, args, kwargs, refs)
+        implied = self._implied_masks(layer, args, kwargs)
+        kwargs = {key: value for key, value in kwargs.items() if key not in implied}
+        refs = _without(refs, refs_in(implied))
+        masks = self._made_masks(layer, name, args, kwargs, len(specs))
+        call = LayerCall(
+            name=name,
+            layer_class=type(layer).__name__,
+            layer=layer,
+            args=args,
+            kwargs=kwargs,
+            inputs=tuple(refs),
+            input_shapes=tuple(shape_of(self._specs[ref]) for ref in refs),
+            output_shapes=tuple(shape_of(spec) for spec in specs),
+            n_parameters=_n_parameters(layer, args, kwargs),
+            untraced=untraced,
+        )
+        call = self._with_batches(call, node.outputs)
+        call = replace(call, masks=self._used_masks(call))
+        if isinstance(layer, keras.Layer) and type(layer).__name__ in TAKING:
+            self._take_masks(layer, refs)
+        outputs = self._add(call, specs, masks)
+        if not isinstance(layer, keras.Layer):
+            self._values.add(layer, args, kwargs, outputs)
+        elif type(layer).__name__ in PASSING and specs[0].dtype == self._specs[refs[0]].dtype:
+            self._passed[outputs[0]] = self._passed.get(refs[0], refs[0])
+        return outputs
+
+    def _batch(self, ref: TensorRef) -> Batch:
+        """Return where samples stand in a tensor."""
+        return self._batches.get(ref) or Batch(0, 1, (1, *shape_of(self._specs[ref])))
+
+    def _with_batches(self, call: LayerCall, outputs: Sequence[Any]) -> LayerCall:
+        """Note where samples stand in a traced call's tensors, if not in the first axis alone."""
+        if not self._opening:
+            return call
+        given = tuple(self._batch(ref) for ref in call.inputs)
+        is_known = all(id(y) in self._axes for y in outputs)
+        made = tuple(Batch.of(y.shape, self._axes[id(y)]) for y in outputs) if is_known else ()
+        if all(batch.is_plain for batch in (*given, *made)):
+            return call
+        self._batches |= {TensorRef(call.name, i): batch for i, batch in enumerate(made)}
+        return replace(
+            call,
+            input_shapes=tuple(batch.sample_shape for batch in given),
+            output_shapes=tuple(batch.sample_shape for batch in made) or call.output_shapes,
+            input_batches=given,
+            output_batches=made,
+        )
+
+    def _take_masks(self, layer: Any, refs: Sequence[TensorRef]) -> None:
+        """Take the masks off tensors, but for those of which Keras casts a copy for the layer."""
+        for ref in refs:
+            if self._specs[ref].dtype == layer.compute_dtype:
+                self._set_mask(ref, None)
+
+    def _set_mask(self, ref: TensorRef, mask: TensorRef | None) -> None:
+        """Put a mask on a tensor, or take it off, by whatever name layers have passed it on."""
+        first = self._passed.get(ref, ref)
+        self._masks |= {x: mask for x in self._masks if self._passed.get(x, x) == first}
+
+    def _implied_masks(self, layer: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+        """Return the masks among a call's keyword arguments that its tensors carry anyway.
+
+        Keras notes some of them at the call, and the operations that make them in the graph.
+        """
+        import keras
+
+        if not isinstance(layer, keras.Layer):
+            return {}
+        implied = {}
+        for key, value in kwargs.items():
+            given = arguments(layer, args, {k: v for k, v in kwargs.items() if k != key})
+            carrier = carriers(layer, given).get(key)
+            if carrier is not None and not is_empty(value):
+                carried = carried_masks(given[carrier], self._masks)
+                if self._values.of(carried) == self._values.of(value):
+                    implied[key] = value
+        self._mask_calls |= {ref.call for ref in refs_in(implied)}
+        return implied
+
+    def _used_masks(self, call: LayerCall) -> dict[str, Any]:
+        """Return the masks that a call uses, given or carried by its tensors."""
+        import keras
+
+        return used_masks(call, self._masks) if isinstance(call.layer, keras.Layer) else {}
+
+    def _made_masks(
+        self, layer: Any, name: str, args: Any, kwargs: Any, n_outputs: int
+    ) -> list[TensorRef | None]:
+        """Return the masks that a call's outputs carry; add the operations that make them."""
+        import keras
+
+        none: list[TensorRef | None] = [None] * n_outputs
+        if not isinstance(layer, keras.Layer):
+            return none
+        given, own = arguments(layer, args, kwargs), kwargs.get("mask")
+        made = made_masks(layer, given, own, self._specs, self._masks)
+        if made is None:
+            return none
+        known = {id(twin): ref for ref, twin in made.inputs.items()}
+        new = [spec for spec in made.masks if spec is not None and id(spec) not in known]
+        if not all(isinstance(spec, keras.KerasTensor) for spec in new):
+            raise UnsupportedLayerError(
+                f"Cannot convert layer '{name}' ({type(layer).__name__}): the mask of what it "
+                "gives is a constant. Leave out of its input what that hides."
+            )
+        if new:
+            first = len(self.calls)
+            function = keras.Function(list(made.inputs.values()), new)
+            refs = self.expand(function, list(made.inputs), prefix=f"{name}/mask/")
+            known |= {id(spec): ref for spec, ref in zip(new, refs, strict=True)}
+            self._mask_calls |= {call.name for call in self.calls[first:]}
+        masks = [None if spec is None else known[id(spec)] for spec in made.masks]
+        return (masks + none)[:n_outputs]
+
+    def without_mask_calls(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
+        """Return the calls but for operations that made masks which nothing reads."""
+        import keras
+
+        read = {ref.call for ref in outputs}
+        kept = []
+        for call in reversed(self.calls):
+            is_unread = call.name in self._mask_calls and call.name not in read
+            if is_unread and not isinstance(call.layer, keras.Layer):
+                self._mask_calls |= {ref.call for ref in call.inputs}
+            else:
+                kept.append(call)
+                read |= {ref.call for ref in call.reads}
+        return kept[::-1]
+
+    def _output_specs(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> list[Any]:
+        """Return the shapes that a call gives: those Keras noted, where its inputs are as noted."""
+        import keras
+
+        noted = [shape_of(t) for t in node.arguments.keras_tensors]
+        is_traced = notes_wrong_shapes(node.operation, kwargs)
+        if noted == [shape_of(self._specs[ref]) for ref in refs] and not is_traced:
+            specs = node.outputs
+        else:
+            args, kwargs = substitute((args, kwargs), self._specs)
+            operation = keras.Operation if is_traced else type(node.operation)
+            try:
+                specs = operation.compute_output_spec(node.operation, *args, **kwargs)
+            except Exception as error:
+                shapes = shapes_text([shape_of(self._specs[ref]) for ref in refs])
+                raise ShapeError(
+                    f"Layer '{name}' ({type(node.operation).__name__}) does not accept its input "
+                    f"of shape {shapes}: {said_by_keras(error)}. Choose another input_shape."
+                ) from error
+            specs = keras.tree.flatten(specs)
+        for spec in specs:
+            check_shape(shape_of(spec), f"Layer '{name}' ({type(node.operation).__name__}) gives")
+        return list(specs)
+
+    def _add(
+        self, call: LayerCall, specs: Sequence[Any], masks: Sequence[TensorRef | None]
+    ) -> list[TensorRef]:
+        import keras
+
+        self.calls.append(call)
+        refs = [TensorRef(call.name, i) for i in range(len(specs))]
+        for ref, spec in zip(refs, specs, strict=True):
+            shape = (None, *shape_of(spec))
+            self._specs[ref] = keras.KerasTensor(shape, dtype=spec.dtype, name=ref.label)
+        self._masks |= dict(zip(refs, masks, strict=True))
+        return refs
+
+    def _unique(self, name: str) -> str:
+        """Return the name, with #1, #2 ... where another layer's second call has it already."""
+        use = self._given.get(name, 0)
+        self._given[name] = use + 1
+        return self._unique(f"{name}#{use}") if use else name
+
+
+def _n_parameters(layer: Any, args: Any, kwargs: Any) -> int:
+    """Return the parameters of a layer, or of the variables that an operation is called on."""
+    import keras
+
+    if isinstance(layer, keras.Layer):
+        return int(layer.count_params())
+    found = {id(x): x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.Variable)}
+    return sum(prod(variable.shape) for variable in found.values())
+
+
+def notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Whether only what a call gives has the right shape, not what Keras notes of it.
+
+    EinsumDense notes None where its output_shape says so, and what an ellipsis stands for in
+    reverse; attention notes as many keys as queries, and dot_product_attention as many channels
+    of values as of queries.
+    """
+    import keras
+
+    if isinstance(operation, keras.layers.EinsumDense):
+        return operation.quantization_mode is None
+    if isinstance(operation, keras.layers.MultiHeadAttention):
+        return bool(kwargs.get("return_attention_scores"))
+    return type(operation).__name__ == "DotProductAttention"
+
+
+def _leaves(masks: Any) -> list[Any]:
+    """Return nested masks in Keras's order, which sorts dictionaries."""
+    if isinstance(masks, Mapping):
+        return [leaf for key in sorted(masks) for leaf in _leaves(masks[key])]
+    if isinstance(masks, (list, tuple)) and not isinstance(masks, TensorRef):
+        return [leaf for value in masks for leaf in _leaves(value)]
+    return [masks]
+
+
+def _without(refs: Sequence[TensorRef], others: Sequence[TensorRef]) -> list[TensorRef]:
+    """Return what is left of tensors when others are taken away, each once."""
+    left = list(refs)
+    for ref in others:
+        left.remove(ref)
+    return left
+
+
+@cache
+def _trains_by_default(call: Callable[..., Any]) -> bool:
+    """Whether Keras notes training=True at all calls of layers with this ``call``: augmentation's.
+
+    ``model.predict`` goes by what it is asked for, inference.
+    """
+    parameters = inspect.signature(call).parameters
+    return "training" in parameters and parameters["training"].default is True
+
+
+def _uses(function: Any) -> dict[int, int]:
+    """Number the calls of each layer within a function, as the model's author made them."""
+    nodes = {id(node): node for nodes in function._nodes_by_depth.values() for node in nodes}
+    operations = {id(node.operation): node.operation for node in nodes.values()}
+    return {
+        id(node): use
+        for operation in operations.values()
+        for use, node in enumerate(n for n in operation._inbound_nodes if id(n) in nodes)
+    }
+
+
+def is_plain(model: Any) -> bool:
+    """Whether calling the model runs its layers and nothing else."""
+    import keras
+    from keras.src.models.functional import Functional
+
+    return isinstance(model, (Functional, keras.Sequential)) and type(model).call in (
+        Functional.call,
+        keras.Sequential.call,
+    )
+
+
+def functional(model: Any, where: str) -> Any:
+    """Return the functional graph of a model, or say why it has none."""
+    import keras
+
+    if not is_plain(model):
+        raise ModelError(
+            f"{where.capitalize()} ('{model.name}', class {type(model).__name__}) defines its own "
+            "call(), which Keras cannot describe as a graph of layers. Pass trace=True (--trace), "
+            "which opens it, or write it as a functional model: keras.Model(inputs, outputs)."
+        )
+    function = model._functional if isinstance(model, keras.Sequential) else model
+    if function is None:
+        raise ModelError(
+            f"{where.capitalize()} ('{model.name}') is not built, so it has no shapes and no "
+            "weights. Start it with keras.Input(...), or call model.build((None, ...)) first."
+        )
+    return function

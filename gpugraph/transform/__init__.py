@@ -1,0 +1,1 @@
+"""Models made of models: fully convolutional ones, and other input sizes."""
