@@ -12,8 +12,8 @@ import gpugraph as gg
 from gpugraph.algorithms import singular_values as lanczos
 from tests.algorithms.graphs import graph_of, layered, with_nan
 from tests.models import EVERY_KIND, cnn, lenet, randomise
-from tests.strategies import any_projection
 from tests.products.test_contraction import VIEWS, dense
+from tests.strategies import any_projection
 
 views = pytest.mark.parametrize("view", VIEWS)
 

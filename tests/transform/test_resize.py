@@ -18,7 +18,14 @@ from gpugraph.transform.resize import minimal_shapes
 from tests import models
 from tests.models import randomise
 from tests.test_convert import is_view
-from tests.transform.test_fully_convolutional import CONVERTIBLE, functional, outputs, sequence, tokens, vgg
+from tests.transform.test_fully_convolutional import (
+    CONVERTIBLE,
+    functional,
+    outputs,
+    sequence,
+    tokens,
+    vgg,
+)
 
 
 def sizes(graph):
