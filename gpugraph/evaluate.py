@@ -110,7 +110,8 @@ def input_arrays(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
         raise ShapeError(f"The model has {len(names)} inputs {list(names)}; got {len(given)}.")
     arrays = {}
     for name, x in zip(names, given, strict=True):
-        arrays[name] = _input_array(name, x, graph.populations[name].shape)
+        values = _input_array(name, x, graph.populations[name].shape)
+        arrays[name] = _as_declared(values, str(graph.topology[name].layer.dtype))
     if len({len(x) for x in arrays.values()}) > 1:
         raise ShapeError(
             f"Inputs differ in batch size: { {n: len(x) for n, x in arrays.items()} }."
@@ -132,6 +133,11 @@ def _input_array(name: str, x: Any, shape: tuple[int, ...]) -> np.ndarray:
     return values
 
 
+def _as_declared(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Return an input as its input layer takes it: fractions are cut where that holds none."""
+    return values if "float" in dtype else values.astype(dtype).astype(values.dtype)
+
+
 @dataclass(frozen=True)
 class Verification:
     """How far the graph's values are from the model's.
@@ -140,7 +146,9 @@ class Verification:
     ----------
     errors : dict of str to float
         Per population that is a layer's output: the largest absolute difference, as a share of
-        the largest absolute value that the model gives there.
+        the largest absolute value that the model gives there. Where values cancel, as in
+        ``x - mean(x)`` of a constant x, what is left is rounding: the share is then of the
+        values that cancel.
     tolerance : float
     """
 
@@ -202,23 +210,48 @@ def verify(
     assert graph.topology is not None
     if tolerance is None:
         tolerance = _tolerance(graph.topology)
-    arrays = [values[name] for name in graph.topology.inputs]
-    expected = graph.topology.run(arrays)
-    outputs = graph.topology.predict(arrays) or []
-    compared = [
+    arrays = {name: values[name] for name in graph.topology.inputs}
+    compared = _model_values(graph, list(arrays.values()))
+    sizes = {name: max(map(_largest, ys)) for name, ys in compared.items()}
+    errors = _errors(values, compared, sizes)
+    if not all(error <= tolerance for error in errors.values()):
+        summed = _summed_sizes(graph, arrays, values)
+        errors = _errors(values, compared, {n: max(size, summed[n]) for n, size in sizes.items()})
+    return Verification(errors, tolerance)
+
+
+def _model_values(graph: NeuronGraph, inputs: Sequence[np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Return what the model gives, by the population that is to hold it."""
+    assert graph.topology is not None
+    expected = graph.topology.run(inputs)
+    outputs = graph.topology.predict(inputs) or []
+    found: dict[str, list[np.ndarray]] = {}
+    for ref, y in [
         *((TensorRef(name, i), y) for name, ys in expected.items() for i, y in enumerate(ys)),
         # Layer by layer, a wrong wiring would be wrong on both sides: the model itself tells.
         *zip(graph.topology.outputs, outputs, strict=False),
-    ]
-    errors: dict[str, float] = {}
-    for ref, y in compared:
+    ]:
+        is_float = y.dtype in (np.float32, np.float64)
         name = graph.tensors[ref.label].population.name
-        got = values[name]
-        # A batch that became one sample has as many values, too.
-        is_batch = (y.size, y.shape[:1]) == (got.size, got.shape[:1])
-        error = _error(got.reshape(y.shape), y) if is_batch else np.inf
-        errors[name] = max(errors.get(name, 0.0), error)
-    return Verification(errors, tolerance)
+        found.setdefault(name, []).append(y if is_float else y.astype(np.float32))
+    return found
+
+
+def _summed_sizes(
+    graph: NeuronGraph, inputs: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Return how large the numbers were whose sums each population holds, as rounding shows.
+
+    A sum of numbers of size s is rounded by s times the precision, however small it is itself. So
+    the graph is run in the other precision too, and the difference divided by float32's.
+    """
+    dtype = np.float32 if next(iter(inputs.values())).dtype == np.float64 else np.float64
+    others = evaluate(graph, {name: x.astype(dtype) for name, x in inputs.items()})
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return {
+            name: _largest(x - others[name]) / float(np.finfo(np.float32).eps)
+            for name, x in values.items()
+        }
 
 
 def _noise(topology: Topology, seed: int) -> list[np.ndarray]:
@@ -246,14 +279,32 @@ def _tolerance(topology: Topology) -> float:
     return max([TOLERANCE, *(TOLERANCE_HALF[d] for d in dtypes if d in TOLERANCE_HALF)])
 
 
-def _error(got: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference as a share of the largest expected value; NaN only equals NaN."""
+def _errors(
+    values: Mapping[str, np.ndarray],
+    compared: Mapping[str, Sequence[np.ndarray]],
+    sizes: Mapping[str, float],
+) -> dict[str, float]:
+    """Return each population's largest difference from the model, as a share of its size."""
+    return {
+        name: max(_error(values[name], y, sizes[name]) for y in ys) for name, ys in compared.items()
+    }
+
+
+def _error(got: np.ndarray, expected: np.ndarray, size: float) -> float:
+    """Largest difference as a share of a size; NaN only equals NaN."""
+    # A batch that became one sample has as many values, too.
+    if (expected.size, expected.shape[:1]) != (got.size, got.shape[:1]):
+        return np.inf
+    got = got.reshape(expected.shape)
     expected = expected.astype(got.dtype)
     finite = np.isfinite(expected)
     if not np.array_equal(got[~finite], expected[~finite], equal_nan=True):
         return np.inf
     if not np.isfinite(got[finite]).all():
         return np.inf
-    difference = np.abs(got[finite] - expected[finite]).max(initial=0.0)
-    scale = np.abs(expected[finite]).max(initial=0.0)
-    return float(difference / max(scale, np.finfo(got.dtype).tiny))
+    return _largest(got[finite] - expected[finite]) / max(size, float(np.finfo(got.dtype).tiny))
+
+
+def _largest(values: np.ndarray) -> float:
+    """Return the largest absolute value that is finite; 0 of none."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))

@@ -407,3 +407,50 @@ def test_an_integer_input_is_tested_on_integers():
     x = keras.Input((5,), dtype="int32", name="x")
     graph = gg.from_keras(keras.Model(x, layers.Rescaling(0.5, offset=1.0)(x)))
     assert graph.verify().passed
+
+
+def mean_of_itself(x):
+    return layers.Average()([x, x, x])
+
+
+CANCELLING = {
+    "difference": lambda x: layers.Subtract()([x, mean_of_itself(x)]),
+    "read by a layer": lambda x: layers.Dense(4)(layers.Subtract()([x, mean_of_itself(x)])),
+    "mean of what was centred": lambda x: keras.ops.mean(
+        x - keras.ops.mean(x, axis=1, keepdims=True), axis=1
+    ),
+    "mean of what was normalised": lambda x: layers.GlobalAveragePooling2D()(
+        layers.GroupNormalization(3)(x)
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("build", CANCELLING.values(), ids=CANCELLING)
+def test_what_cancels_to_rounding_is_no_false_alarm(build, dtype):
+    inputs = keras.Input((6, 6, 3))
+    graph = gg.from_keras(keras.Model(inputs, build(inputs)))
+    assert graph.verify(noise(2, 6, 6, 3).astype(dtype)).passed
+
+
+@pytest.mark.parametrize("build", CANCELLING.values(), ids=CANCELLING)
+def test_what_cancels_hides_no_fault_behind_it(build):
+    inputs = keras.Input((6, 6, 3))
+    outputs = layers.Conv2D(4, 3, name="conv")(inputs)
+    model = keras.Model(inputs, [build(inputs), outputs])
+    graph = gg.from_keras(model)
+    kernel = model.get_layer("conv").kernel
+    kernel.assign(kernel * 1.01)
+    report = graph.verify()
+    assert not report.passed
+    assert report.worst[0] == "conv"
+    assert report.worst[1] > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_integer_inputs_cut_fractions_as_keras_does(dtype):
+    model = keras.Sequential([keras.Input((5,), dtype="int32"), layers.Embedding(4, 3)])
+    graph = gg.from_keras(model)
+    tokens = np.array([[0.2, 1.7, 3.0, 2.999, 0.0]], dtype)
+    assert graph.evaluate(tokens)[graph.topology.inputs[0]].tolist() == [[0, 1, 3, 2, 0]]
+    assert graph.verify(tokens).passed
