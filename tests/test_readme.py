@@ -60,6 +60,16 @@ def test_the_quick_start_runs(tmp_path):
     assert (tmp_path / "field.graphml").stat().st_size > 1000
 
 
+def test_the_map_names_every_folder_and_files_that_there_are():
+    _, _, after = README.read_text().partition("Where things are in `gpugraph/`:")
+    named = set(re.findall(r"`(\w+(?:\.py|/))`", after.partition("Your own layer:")[0]))
+    package = HERE / "gpugraph"
+    folders = {f"{path.parent.name}/" for path in package.glob("*/*.py")}
+    assert folders <= named
+    algorithms = {"sweep.py"}  # stands in its folder
+    assert all((package / name).exists() for name in named - folders - algorithms)
+
+
 def main():
     """Write the tables into their pages."""
     for page, what in PAGES.items():
