@@ -1,0 +1,181 @@
+"""Every backbone of keras_hub: traced, run forward, and counted as docs/architectures.md says.
+
+``pip install keras-hub``, then ``pytest -m slow tests/test_keras_hub.py`` runs them; ``python -m
+tests.test_keras_hub`` writes the page's table, and says what is refused for another reason.
+"""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import gpugraph as gg
+from tests.keras_hub_backbones import OPTIONS, build, call, keras_hub, samples
+
+pytestmark = [
+    pytest.mark.slow,
+    # What Keras says of some of its layers: unbuilt ones, masks that end.
+    pytest.mark.filterwarnings("ignore::UserWarning:keras.*"),
+]
+
+HERE = Path(__file__).parent.parent
+PAGE = HERE / "docs" / "architectures.md"
+START, END = "<!-- backbones: written by tests/test_keras_hub.py -->\n", "<!-- end of backbones -->"
+HEADS = {
+    "converted": "| backbone | nodes | edges | populations |\n|---|" + "---:|" * 3,
+    "refused": "| refused | because |\n|---|---|",
+}
+ABSTRACT = {"Backbone", "FeaturePyramidBackbone"}
+
+# Why in words, and how from_keras says so.
+BATCH = "compares every text of the batch with every image of it"
+EXPERTS = "the inputs decide which experts are asked", "ops.math.TopK"
+SYMBOLS = "its `call` asks Keras's symbolic tensors for their values"
+TENSORFLOW = "its `call` uses TensorFlow where `keras.ops` would do"
+REFUSED = {
+    "CLIPBackbone": (BATCH, "CLIPHead.*'matmul' goes by the size of the batch"),
+    "DFineBackbone": ("a part of it is empty", "gives the empty shape"),
+    "DINOV3Backbone": ("its positions are constants", "a constant of shape"),
+    "DebertaV3Backbone": (TENSORFLOW, "input to a TensorFlow function"),
+    "DeepLabV3Backbone": ("a layer of it is made in its `call`", "'resizing' goes by"),
+    "DeiTBackbone": ("its class token is a constant", "a constant of shape"),
+    "DepthAnythingBackbone": (TENSORFLOW, "input to a TensorFlow function"),
+    "EdRecBackbone": ("a constant of it is empty", "a constant of shape"),
+    "EfficientNetBackbone": ("a layer of it is made in its `call`", "'block1a_add' goes by"),
+    "FNetBackbone": ("works on complex numbers", "works on complex numbers"),
+    "FluxBackbone": ("a layer of it is made in its `call`", "'activation' goes by"),
+    "Gemma3Backbone": ("puts all images of the batch in a row", "Gemma3InterleaveEmbeddings"),
+    "Gemma3nBackbone": ("puts all images of the batch in a row", "keep the batch axis in front"),
+    "Gemma3nBackbone: text alone": ("has another axis in front of the batch", "batch axis is"),
+    "Gemma4Backbone": ("a layer of it leaves its shape open", "leaves a dimension open"),
+    "Gemma4Backbone: text and sound": (
+        "puts all sounds of the batch in a row",
+        "Gemma4InterleaveEmbeddings",
+    ),
+    "GptOssBackbone": EXPERTS,
+    "MetaCLIP2Backbone": (BATCH, "MetaCLIP2Head.*'matmul' goes by the size of the batch"),
+    "MixtralBackbone": EXPERTS,
+    "MoonshineBackbone": (TENSORFLOW, "input to a TensorFlow function"),
+    "PARSeqBackbone": ("a layer of it is made in its `call`", "'self_attention' goes by"),
+    "Qwen3MoeBackbone": EXPERTS,
+    "Qwen3_5Backbone": (SYMBOLS, "cannot convert it to an int"),
+    "Qwen3_5Backbone: text alone": ("a part of it is empty", "gives the empty shape"),
+    "Qwen3_5MoeBackbone": (SYMBOLS, "cannot convert it to an int"),
+    "Qwen3_5MoeBackbone: text alone": ("a part of it is empty", "gives the empty shape"),
+    "QwenMoeBackbone": EXPERTS,
+    "RWKV7Backbone": (SYMBOLS, "cannot be used as a boolean"),
+    "RoformerV2Backbone": (SYMBOLS, "cannot be used as a boolean"),
+    "SAM3PromptableConceptBackbone": (TENSORFLOW, "input to a TensorFlow function"),
+    "SigLIPBackbone": (BATCH, "SigLIPHead.*'matmul' goes by the size of the batch"),
+    "StableDiffusion3Backbone": ("a time has no axis but the batch", "of as many dimensions"),
+    "VideoPrismBackbone": ("makes a batch of all frames", "batch axis is not in front"),
+    "VideoPrismBackbone: video alone": (
+        "makes a batch of all frames",
+        "batch axis is not in front",
+    ),
+    "XLNetBackbone": ("has another axis in front of the batch", "batch axis is another"),
+}
+CONVERTED = [name for name in OPTIONS if name not in REFUSED]
+
+
+def graph_of(model, inputs):
+    return gg.from_keras(model, [x.shape[1:] for x in inputs], trace=True)
+
+
+@pytest.fixture(scope="module", params=CONVERTED)
+def converted(request):
+    """Return a backbone's name, the model, two samples for it, and its graph."""
+    model = build(request.param)
+    inputs = samples(model, request.param)
+    return request.param, model, inputs, graph_of(model, inputs)
+
+
+def test_the_graph_is_the_model(converted):
+    *_, inputs, graph = converted
+    report = graph.verify(inputs)
+    assert report.passed, str(report)
+    assert len(report.errors) >= len(graph.populations) // 2
+
+
+def test_outputs_are_those_that_predict_gives(converted):
+    _, model, inputs, graph = converted
+    outputs = model.predict(keras.tree.pack_sequence_as(model.input, inputs), verbose=0)
+    values = graph.evaluate(inputs)
+    for ref, expected in zip(graph.topology.outputs, keras.tree.flatten(outputs), strict=True):
+        found = values[graph.tensors[ref.label].population.name].reshape(expected.shape)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+def test_the_page_holds_the_counts(converted):
+    name, *_, graph = converted
+    assert written_rows()[name] == row(name, graph), "run: python -m tests.test_keras_hub"
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_runs_in_keras_and_is_told_why(name):
+    model = build(name)
+    inputs = samples(model, name)
+    outputs = call(model, inputs)
+    assert all(keras.ops.all(keras.ops.isfinite(y)) for y in keras.tree.flatten(outputs))
+    with pytest.raises(gg.GpugraphError, match=f"(?s){REFUSED[name][1]}"):
+        graph_of(model, inputs)
+
+
+def backbones():
+    """Return the names of all backbones that keras_hub exports, each class once."""
+    exported = [each for each in vars(keras_hub.models).values() if isinstance(each, type)]
+    return {c.__name__ for c in exported if issubclass(c, keras_hub.models.Backbone)} - ABSTRACT
+
+
+def test_every_backbone_is_here():
+    assert {name.partition(":")[0] for name in OPTIONS} == backbones()
+    assert set(REFUSED) < set(OPTIONS)
+
+
+def test_the_page_lists_every_backbone():
+    rows = written_rows()
+    assert list(rows) == [*CONVERTED, *REFUSED]
+    assert [rows[name] for name in REFUSED] == list(map(refusal, REFUSED))
+
+
+def test_the_readme_counts_them():
+    everything = len(backbones())
+    whole = everything - len({name for name in REFUSED if ":" not in name})
+    text = " ".join((HERE / "README.md").read_text().split())
+    assert f"{whole} of the {everything} backbones of keras_hub" in text
+
+
+def row(name, graph):
+    """Return a converted backbone's line of the table."""
+    return f"| {name} | {graph.n_nodes:,} | {graph.n_edges:,} | {len(graph.populations):,} |"
+
+
+def refusal(name):
+    """Return a refused backbone's line of the table."""
+    return f"| {name} | {REFUSED[name][0]} |"
+
+
+def written_rows():
+    """Return the lines of both tables as they stand, by name."""
+    text = PAGE.read_text()
+    table = text[text.index(START) + len(START) : text.index(END)]
+    lines = [line for line in table.splitlines() if re.match(r"\| [A-Z]", line)]
+    return {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+
+
+def main():
+    """Write the tables into the page."""
+    rows = []
+    for name in CONVERTED:
+        model = build(name)
+        rows.append(row(name, graph_of(model, samples(model, name))))
+    text = PAGE.read_text()
+    before, after = text[: text.index(START) + len(START)], text[text.index(END) :]
+    lines = [HEADS["converted"], *rows, "", HEADS["refused"], *map(refusal, REFUSED)]
+    PAGE.write_text(before + "\n".join(lines) + "\n" + after)
+
+
+if __name__ == "__main__":
+    main()
