@@ -49,6 +49,8 @@ REORDERING = {"Moveaxis", "Rearrange", "Rot90", "Swapaxes", "Transpose"}
     "ops.GetItem",
     "ops.Hsplit",
     "ops.Hstack",
+    "ops.Imag",
+    "ops.Isreal",
     "ops.Moveaxis",
     "ops.OnesLike",
     "ops.Pad",

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers, ops
+from keras.src import activations
 from keras.src import ops as operations
 
 import gpugraph as gg
@@ -20,14 +21,15 @@ from tests.jacobian import randomise
 
 
 def operation_classes():
-    """Return the operations that keras.ops defines, by the names that converters have."""
+    """Return the operations that Keras defines, by the names that converters have."""
     found = {}
-    for file in pkgutil.iter_modules(operations.__path__):
-        if not file.name.endswith("_test"):
-            module = importlib.import_module(f"keras.src.ops.{file.name}")
-            for name, cls in inspect.getmembers(module, inspect.isclass):
-                if issubclass(cls, keras.Operation) and cls.__module__ == module.__name__:
-                    found[f"ops.{name}"] = cls
+    for package in (operations, activations):
+        for file in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if not file.name.endswith("_test"):
+                module = importlib.import_module(file.name)
+                for name, cls in inspect.getmembers(module, inspect.isclass):
+                    if issubclass(cls, keras.Operation) and cls.__module__ == module.__name__:
+                        found[f"ops.{name}"] = cls
     del found["ops.Operation"]
     return found
 
