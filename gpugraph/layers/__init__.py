@@ -13,6 +13,7 @@ from gpugraph.layers import (  # noqa: F401
     elementwise,
     embedding,
     encoding,
+    fourier,
     functional,
     identity,
     masking,

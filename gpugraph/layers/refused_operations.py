@@ -17,7 +17,7 @@ _REASONS = {
         Gcd IsIn Lcm LeftShift MultiHot Nextafter OneHot RightShift View
         """,
     "it works on complex numbers, which nodes do not hold": """
-        FFT FFT2 IFFT2 IRFFT ISTFT Polar RFFT STFT ViewAsComplex ViewAsReal
+        Polar ViewAsComplex ViewAsReal
         """,
     "which function it runs, or how often, depends on the inputs": """
         Cond ForiLoop Function JVP Switch WhileLoop
