@@ -1,4 +1,4 @@
-"""Products and sums over labelled dimensions: matmul, dot, tensordot, inner, einsum, trace."""
+"""Products and sums over labelled dimensions: matmul, dot, inner, einsum, cross, trace ..."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layers.einsum import multiply, project
+from gpugraph.layers.einsum import Meeting, multiply, project
 from gpugraph.layers.operation import OperationFunction, has_tensor, tensors_of
 from gpugraph.layers.weights import array
 from gpugraph.model.layer_call import TensorRef
@@ -17,6 +17,11 @@ from gpugraph.registry import converts
 
 # Greek, which no equation uses: one label per dimension of an ellipsis, or of an operand.
 SPARE = "".join(chr(0x3B1 + i) for i in range(64))
+
+JOINED = "it joins samples of the batch"
+
+# The sign of e[i] x e[j] along e[k], of the unit vectors of space.
+LEVI_CIVITA = np.linalg.det(np.eye(3)[np.moveaxis(np.indices((3, 3, 3)), 0, -1)])
 
 Operand = tuple[Any, str]  # a tensor or a constant, and a label per dimension, the batch's too
 
@@ -75,6 +80,49 @@ def einsum(call: Conversion) -> Tensor:
     return _product(call, list(zip(operands, labels, strict=True)), out.replace("...", elided))
 
 
+@converts("ops.Cross")
+def cross(call: Conversion) -> Tensor:
+    """Two components to the third: by a constant `weight` edges, of two tensors `dynamic` ones."""
+    layer, (operands, ranks) = call.layer, _operands(call)
+    lead = SPARE[: max(ranks) - 1]
+    out = _inserted(lead, layer.axisc, "k")
+    labelled = [
+        (x, _inserted(lead[len(lead) - rank + 1 :], axis, component))
+        for x, rank, axis, component in zip(
+            operands, ranks, (layer.axisa, layer.axisb), "ij", strict=True
+        )
+    ]
+    tensors = tensors_of(call)
+    shapes = [(0, *tensors[x].shape) if has_tensor(x) else np.shape(x) for x in operands]
+    if any(
+        shape[labels.index(component)] != 3
+        for shape, (_, labels), component in zip(shapes, labelled, "ij", strict=True)
+    ):
+        raise call.unsupported("its vectors have two components, or are the batch")
+    if not all(map(has_tensor, operands)):
+        return _product(call, [*labelled, (LEVI_CIVITA, "ijk")], out)
+    if any(labels[0] != out[0] for _, labels in labelled):
+        raise call.unsupported(JOINED)
+    target = call.population(dynamics=OperationFunction(call.call))
+    for (ref, labels), component in zip(labelled, "ij", strict=True):
+        source = tensors[ref]
+        meeting = Meeting(component + "k", ~np.eye(3, dtype=bool))
+        sizes = dict(zip(out[1:], target.shape, strict=True))
+        into = _unlike(labels[1:], source.shape, sizes)
+        project(call, source, into, target, out[1:], kind="dynamic", meeting=meeting)
+    return target
+
+
+@converts("ops.Vander")
+def powers(call: Conversion) -> Tensor:
+    """Every value to each of its powers (`dynamic`)."""
+    if call.layer.N is None:
+        raise call.unsupported("without N, how many powers it takes is the size of the batch")
+    target = call.population(dynamics=OperationFunction(call.call))
+    project(call, call.source, "", target, "p", kind="dynamic")
+    return target
+
+
 @converts("ops.CDist")
 def distances(call: Conversion) -> Tensor:
     """Both points to their distance (`dynamic`)."""
@@ -111,6 +159,12 @@ def trace(call: Conversion) -> Tensor:
     return _product(call, [(operands[0], labels)], labels[:1] + labels[1:].replace(SPARE[one], ""))
 
 
+def _inserted(labels: str, axis: int, label: str) -> str:
+    """Put a label among others, where it stands at Keras's axis."""
+    at = axis % (len(labels) + 1)
+    return labels[:at] + label + labels[at:]
+
+
 def _operands(call: Conversion) -> tuple[list[Any], list[int]]:
     """Return the operands, and their numbers of dimensions with the batch's."""
     operands = [*call.call.args, *call.call.kwargs.values()]
@@ -137,14 +191,13 @@ def _contracted(call: Conversion, left: Sequence[int], right: Sequence[int]) -> 
 def _product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
     """Add nodes that hold a product of tensors and constants, summed over what ``out`` lacks."""
     tensors = tensors_of(call)
-    joined = "it joins samples of the batch"
     inputs = [(x, labels) for x, labels in operands if has_tensor(x)]
     batch = inputs[0][1][0]
     if out[:1] != batch or batch in out[1:]:
-        raise call.unsupported(joined)
+        raise call.unsupported(JOINED)
     for _, labels in inputs:
         if labels[0] != batch or batch in labels[1:]:
-            raise call.unsupported(joined)
+            raise call.unsupported(JOINED)
     into = [(tensors[x], labels[1:]) for x, labels in inputs]
     constants = [(array(x), labels) for x, labels in operands if not has_tensor(x)]
     if any(n != 1 for x, labels in constants for n in _lengths(x.shape, labels, batch)):
