@@ -16,6 +16,7 @@ from gpugraph.layers import (  # noqa: F401
     fourier,
     functional,
     identity,
+    image,
     masking,
     merging,
     moving,

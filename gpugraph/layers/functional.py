@@ -30,7 +30,7 @@ Weights = Mapping[str, np.ndarray | None]
 def conv(call: Conversion) -> Tensor:
     """As the layer whose kernel is the constant (`weight`); a tensor as kernel is refused."""
     kernel = _constant(call, "kernel")
-    return _as_layer(
+    return as_layer(
         call,
         f"Conv{kernel.ndim - 2}D",
         {"kernel": kernel},
@@ -45,7 +45,7 @@ def conv(call: Conversion) -> Tensor:
 def depthwise_conv(call: Conversion) -> Tensor:
     """As the layer whose kernel is the constant (`weight`); a tensor as kernel is refused."""
     kernel = _constant(call, "kernel")
-    return _as_layer(
+    return as_layer(
         call,
         f"DepthwiseConv{kernel.ndim - 2}D",
         {"kernel": kernel},
@@ -61,7 +61,7 @@ def separable_conv(call: Conversion) -> Tensor:
     """As the layer whose kernels are the constants (`weight`); tensors as kernels are refused."""
     kernels = {k: _constant(call, k) for k in ("depthwise_kernel", "pointwise_kernel")}
     depthwise = kernels["depthwise_kernel"]
-    return _as_layer(
+    return as_layer(
         call,
         f"SeparableConv{depthwise.ndim - 2}D",
         kernels,
@@ -91,7 +91,7 @@ def resize(call: Conversion) -> Tensor:
     height, width = call.layer.size
     fitting = ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "fill_mode", "fill_value")
     options = _options(call, "interpolation", "antialias", "data_format", *fitting)
-    return _as_layer(call, "Resizing", {}, height=height, width=width, **options)
+    return as_layer(call, "Resizing", {}, height=height, width=width, **options)
 
 
 @converts("ops.BatchNorm")
@@ -118,7 +118,7 @@ def layer_norm(call: Conversion) -> Tensor:
 @converts("ops.RMSNorm")
 def rms_norm(call: Conversion) -> Tensor:
     """As the layer whose scale is the constant (`scale`); a tensor as such is refused."""
-    return _as_layer(
+    return as_layer(
         call, "RMSNormalization", {"scale": _constant(call, "scale")}, **_axis_and_epsilon(call)
     )
 
@@ -182,13 +182,13 @@ def _pooled(call: Conversion, *options: str) -> Tensor:
     """Convert the pooling layer of an operation's name and rank."""
     kind = call.call.layer_class.removesuffix("Pool")
     rank = len(call.source.shape) - 1
-    return _as_layer(call, f"{kind}Pooling{rank}D", {}, **_options(call, *options))
+    return as_layer(call, f"{kind}Pooling{rank}D", {}, **_options(call, *options))
 
 
 def _normalised(call: Conversion, class_name: str, weights: Weights) -> Tensor:
     """Convert the normalisation layer of this name; gamma and beta are there or not."""
     has = {"scale": weights["gamma"] is not None, "center": weights["beta"] is not None}
-    return _as_layer(call, class_name, weights, **has, **_axis_and_epsilon(call))
+    return as_layer(call, class_name, weights, **has, **_axis_and_epsilon(call))
 
 
 def _axis_and_epsilon(call: Conversion) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _axis_and_epsilon(call: Conversion) -> dict[str, Any]:
     }
 
 
-def _as_layer(call: Conversion, class_name: str, weights: Weights, **options: Any) -> Tensor:
+def as_layer(call: Conversion, class_name: str, weights: Weights, **options: Any) -> Tensor:
     """Convert the Keras layer of this name, built with these options on the call's source."""
     import keras
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 _REASONS = {
     "it works on the samples of a batch as a whole": """
         AllClose AssociativeScan Bincount Corrcoef Correlate Diag Diagflat Flipud Histogram Kron Map
-        Outer PSNR Ravel SSIM Scan Scatter ScatterUpdate SegmentMax SegmentMin SegmentProd
+        MapCoordinates Outer PSNR Ravel Scan Scatter ScatterUpdate SegmentMax SegmentMin SegmentProd
         SegmentReduction SegmentSum Size Slice Unique Vdot VectorizedMap Vsplit Vstack
         """,
     "what it gives are positions, which depend on the inputs": """
@@ -32,12 +32,11 @@ _REASONS = {
     "it makes a tensor of its own instead of weighing its inputs": """
         Arange EmptyLike Full Geomspace Linspace Logspace Meshgrid Ndim
         """,
-    "it moves pixels to places that are computed": """
-        AffineTransform ElasticTransform MapCoordinates PerspectiveTransform ScaleAndTranslate
-        """,
+    "it draws at random where it moves each pixel": "ElasticTransform",
+    "the size of the batch is part of the shape that it is told to give": "ScaleAndTranslate",
     "Keras 3.15 mixes up its arguments and cannot run it": "ConvTranspose",
     "nobody has said yet what its edges are": """
-        Fold GaussianBlur HSVToRGB Ldexp RGBToHSV SobelEdges
+        Ldexp
         """,
 }
 
