@@ -17,6 +17,7 @@ from gpugraph.layers import (  # noqa: F401
     functional,
     identity,
     image,
+    linear_algebra,
     masking,
     merging,
     moving,

@@ -36,7 +36,7 @@ def matmul(call: Conversion) -> Tensor:
         (left, lead[len(lead) - max(n - 2, 0) :] + rows + "k"),
         (right, lead[len(lead) - max(m - 2, 0) :] + "k" + columns),
     ]
-    return _product(call, operands, lead + rows + columns)
+    return product(call, operands, lead + rows + columns)
 
 
 @converts("ops.Dot")
@@ -77,7 +77,7 @@ def einsum(call: Conversion) -> Tensor:
     if not arrow:  # what occurs once, in alphabetical order
         letters = into.replace(",", "").replace("...", "")
         out = "..." + "".join(sorted(x for x in set(letters) if letters.count(x) == 1))
-    return _product(call, list(zip(operands, labels, strict=True)), out.replace("...", elided))
+    return product(call, list(zip(operands, labels, strict=True)), out.replace("...", elided))
 
 
 @converts("ops.Cross")
@@ -100,7 +100,7 @@ def cross(call: Conversion) -> Tensor:
     ):
         raise call.unsupported("its vectors have two components, or are the batch")
     if not all(map(has_tensor, operands)):
-        return _product(call, [*labelled, (LEVI_CIVITA, "ijk")], out)
+        return product(call, [*labelled, (LEVI_CIVITA, "ijk")], out)
     if any(labels[0] != out[0] for _, labels in labelled):
         raise call.unsupported(JOINED)
     target = call.population(dynamics=OperationFunction(call.call))
@@ -108,7 +108,7 @@ def cross(call: Conversion) -> Tensor:
         source = tensors[ref]
         meeting = Meeting(component + "k", ~np.eye(3, dtype=bool))
         sizes = dict(zip(out[1:], target.shape, strict=True))
-        into = _unlike(labels[1:], source.shape, sizes)
+        into = unlike(labels[1:], source.shape, sizes)
         project(call, source, into, target, out[1:], kind="dynamic", meeting=meeting)
     return target
 
@@ -131,7 +131,7 @@ def distances(call: Conversion) -> Tensor:
         raise call.unsupported("its operands are not two tensors of one rank")
     lead = SPARE[: ranks[0] - 2]
     labelled = [(x, lead + point + "k") for x, point in zip(operands, "ij", strict=True)]
-    return _product(call, labelled, lead + "ij")
+    return product(call, labelled, lead + "ij")
 
 
 @converts("ops.RGBToGrayscale")
@@ -144,7 +144,7 @@ def grayscale(call: Conversion) -> Tensor:
     colours = np.eye(n, dtype=np.float32).reshape((n, n, 1, 1) if is_first else (n, 1, 1, n))
     luminances = OperationFunction(call.call)(colours).reshape(n, 1)
     into, out = ("bcyx", "bgyx") if is_first else ("byxc", "byxg")
-    return _product(call, [(call.call.inputs[0], into), (luminances, "cg")], out)
+    return product(call, [(call.call.inputs[0], into), (luminances, "cg")], out)
 
 
 @converts("ops.Trace")
@@ -156,7 +156,7 @@ def trace(call: Conversion) -> Tensor:
     if layer.offset or sizes[one] != sizes[other]:
         raise call.unsupported("its diagonal is not that of a square")
     labels = SPARE[:other] + SPARE[one] + SPARE[other : rank - 1]
-    return _product(call, [(operands[0], labels)], labels[:1] + labels[1:].replace(SPARE[one], ""))
+    return product(call, [(operands[0], labels)], labels[:1] + labels[1:].replace(SPARE[one], ""))
 
 
 def _inserted(labels: str, axis: int, label: str) -> str:
@@ -185,10 +185,10 @@ def _contracted(call: Conversion, left: Sequence[int], right: Sequence[int]) -> 
         other[b] = one[a]
     summed = {one[a] for a in left}
     out = "".join(x for x in (*one, *other) if x not in summed)
-    return _product(call, [(operands[0], one), (operands[1], "".join(other))], out)
+    return product(call, [(operands[0], one), (operands[1], "".join(other))], out)
 
 
-def _product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
+def product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
     """Add nodes that hold a product of tensors and constants, summed over what ``out`` lacks."""
     tensors = tensors_of(call)
     inputs = [(x, labels) for x, labels in operands if has_tensor(x)]
@@ -205,7 +205,7 @@ def _product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
     sizes = dict(zip(out[1:], call.output_shape, strict=True))
     for tensor, labels in into:
         sizes |= {x: n for x, n in zip(labels, tensor.shape, strict=True) if n > 1}
-    into = [(tensor, _unlike(labels, tensor.shape, sizes)) for tensor, labels in into]
+    into = [(tensor, unlike(labels, tensor.shape, sizes)) for tensor, labels in into]
     if len(into) > 1:
         return _of_tensors(call, [x for x, _ in inputs], into, out[1:])
     ((source, labels),) = into
@@ -223,7 +223,7 @@ def _lengths(shape: Sequence[int], labels: str, wanted: str) -> list[int]:
     return [n for n, label in zip(shape, labels, strict=True) if label == wanted]
 
 
-def _unlike(labels: str, shape: Sequence[int], sizes: dict[str, int]) -> str:
+def unlike(labels: str, shape: Sequence[int], sizes: dict[str, int]) -> str:
     """Give dimensions of length 1 that broadcast to longer ones labels of their own."""
     return "".join(
         label if n == sizes.get(label, n) else SPARE[-1 - i]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 _REASONS = {
     "it works on the samples of a batch as a whole": """
-        AllClose AssociativeScan Bincount Corrcoef Correlate Diag Diagflat Flipud Histogram Kron Map
-        MapCoordinates Outer PSNR Ravel Scan Scatter ScatterUpdate SegmentMax SegmentMin SegmentProd
-        SegmentReduction SegmentSum Size Slice Unique Vdot VectorizedMap Vsplit Vstack
+        AllClose AssociativeScan Bincount Corrcoef Correlate Diag Diagflat Flipud Histogram Kron
+        Lstsq Map MapCoordinates Outer PSNR Ravel Scan Scatter ScatterUpdate SegmentMax SegmentMin
+        SegmentProd SegmentReduction SegmentSum Size Slice Unique Vdot VectorizedMap Vsplit Vstack
         """,
     "what it gives are positions, which depend on the inputs": """
         Argmax Argmin Argpartition Argsort CTCDecode Digitize InTopK Nanargmax Nanargmin Nonzero
@@ -17,15 +17,13 @@ _REASONS = {
         Gcd IsIn Lcm LeftShift MultiHot Nextafter OneHot RightShift View
         """,
     "it works on complex numbers, which nodes do not hold": """
-        Polar ViewAsComplex ViewAsReal
+        Eig Polar ViewAsComplex ViewAsReal
         """,
     "which function it runs, or how often, depends on the inputs": """
         Cond ForiLoop Function JVP Switch WhileLoop
         """,
-    "it solves equations instead of weighing its inputs": """
-        Cholesky CholeskyInverse Det Eig Eigh Inv Logdet Lstsq LuFactor MatrixRank Pinv Qr SVD
-        Slogdet Solve SolveTriangular
-        """,
+    "Keras 3.15 cannot run it on a batch of matrices": "LuFactor",
+    "Keras 3.15 notes a shape of its sign that lacks the batch": "Slogdet",
     "it is a loss, which no neuron holds": """
         BinaryCrossentropy CTCLoss CategoricalCrossentropy SparseCategoricalCrossentropy
         """,
