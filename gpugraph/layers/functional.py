@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod, sqrt
 from typing import Any
 
@@ -18,7 +18,13 @@ from gpugraph.layers.operation import (
     tensors_of,
     title,
 )
-from gpugraph.layers.scores import drop_as_the_backend, product_scores, sight_of, softmax
+from gpugraph.layers.scores import (
+    bias_of,
+    drop_as_the_backend,
+    product_scores,
+    sight_of,
+    softmax,
+)
 from gpugraph.layers.weights import array
 from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts
@@ -137,10 +143,8 @@ def meeting(call: Conversion) -> Tensor:
 def dot_product_attention(call: Conversion) -> Tensor:
     """``scores`` of query and key (softmax), means of the values by them: all `dynamic`."""
     arguments, options = arguments_of(call), call.layer
-    if arguments["bias"] is not None:
-        raise call.unsupported("it is called with a bias")
     if options.attn_logits_soft_cap is not None:
-        raise call.unsupported("it has an attn_logits_soft_cap")
+        raise call.unsupported("its attn_logits_soft_cap can only be computed on a TPU")
     tensors = tensors_of(call)
     query, key, value = (tensors[arguments[name]] for name in ("query", "key", "value"))
     scale = arguments["scale"]
@@ -149,13 +153,32 @@ def dot_product_attention(call: Conversion) -> Tensor:
     mask = arguments["mask"]
     masks = {} if mask is None else {"mask": tensors[mask] if has_tensor(mask) else mask}
     sight = sight_of(call, "hts", shape, masks, drop_as_the_backend, is_causal=options.is_causal)
+    bias = _bias(call, arguments["bias"], shape, is_masked=bool(sight.masks))
 
     def make(part: str, activation: Activation) -> Tensor:
         operands = [(query, "thd"), (key, "shd")]
-        return product_scores(call, part, operands, "hts", sight, activation, factor=factor)
+        return product_scores(
+            call, part, operands, "hts", sight, activation, factor=factor, bias=bias
+        )
 
     scores = softmax(call, "hts", make, sight)
     return multiply(call, None, [(scores, "hts"), (value, "shv")], "thv", meeting=sight.met)
+
+
+def _bias(
+    call: Conversion, bias: Any, shape: Sequence[int], *, is_masked: bool
+) -> tuple[Tensor, str] | np.ndarray | None:
+    """Return what attention adds to its scores, as `product_scores` takes it."""
+    if has_tensor(bias):
+        return bias_of(call, "hts", shape, tensors_of(call)[bias])
+    if bias is None:
+        return None
+    if is_masked:  # a query that sees no key would see the bias
+        raise call.unsupported("it is called with a constant bias, and a mask that is none")
+    values = array(bias)
+    if values.ndim == 4 and len(values) > 1:
+        raise call.unsupported("its bias is a constant that differs from sample to sample")
+    return values[0] if values.ndim == 4 else values
 
 
 @converts("ops.Glu")
