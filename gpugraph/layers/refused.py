@@ -12,7 +12,6 @@ REFUSED = {
     "JaxLayer": "it runs a program of another library, whose layers Keras does not know",
     "Lambda": "what its function computes cannot be told from outside",
     "Layer": "it computes nothing by itself",
-    "MelSpectrogram": "its decibels depend on the loudest sample of the whole batch",
     "StringLookup": "its input is text, which no node holds",
     "TFSMLayer": "it runs a program of another library, whose layers Keras does not know",
     "TextVectorization": "its input is text, which no node holds",
