@@ -125,8 +125,6 @@ def cast(call: Conversion) -> Tensor:
     dtype = call.layer.dtype
     if dtype is None or "float" in str(dtype):
         return call.source
-    if "complex" in str(dtype):
-        raise call.unsupported("it makes complex numbers, which nodes do not hold")
     return call.activated(call.source, Activation(title(call), OperationFunction(call.call)))
 
 

@@ -169,10 +169,18 @@ def test_random_broadcasting(shape, data):
         (lambda x: ops.clip(x, np.zeros((4, 3)), 1), [(3,)], "from sample to sample"),
         (lambda x: ops.bitwise_not(ops.cast(x, "int32")), [(3,)], "whole numbers or their bits"),
         (lambda x: ops.cast(x, "complex64"), [(3,)], "makes complex numbers"),
+        (lambda x: ops.real(x * 1j), [(3,)], "makes complex numbers"),
+        (lambda x: ops.real(x + np.complex64(1j)), [(3,)], "makes complex numbers"),
     ],
 )
 def test_what_meets_the_batch_or_has_no_nodes_is_refused(function, shapes, why):
     assert_refused(function, *shapes, why=why)
+
+
+def test_complex_inputs_are_refused():
+    x = keras.Input((3,), dtype="complex64", name="waves")
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'waves'.*makes complex numbers"):
+        gg.from_keras(keras.Model(x, ops.real(x)))
 
 
 def test_tensors_of_different_rank_are_refused():
