@@ -46,6 +46,16 @@ def function_of_two(call: Conversion) -> Tensor:
     return elementwise(call)
 
 
+@converts("ops.FakeQuantWithMinMaxVars")
+def quantize(call: Conversion) -> Tensor:
+    """One to one, weight 1 (`copy`), the steps on the nodes; a tensor as range is refused."""
+    if len(call.sources) > 1:
+        raise call.unsupported("its range depends on the inputs")
+    axis = call.layer.axis
+    call.dimensions(() if axis is None else axis, len(call.source.shape))
+    return elementwise(call)
+
+
 @converts("ops.Where", "ops.Select")
 def choose(call: Conversion) -> Tensor:
     """Each value chosen (`copy`), others as bias; where the inputs choose, `dynamic` edges."""

@@ -20,7 +20,7 @@ def stft_spectrogram(call: Conversion) -> Tensor:
     """A Fourier transform (`weight`), its squares (``name/squares``: products) and their sums."""
     mode = call.layer.mode
     if mode == "angle":
-        raise call.unsupported('an angle (mode="angle") is no function of a weighted sum')
+        raise call.unsupported('an angle (mode="angle") turns round with the sign of a rounding')
     if mode in ("real", "imag", "stft"):
         target = call.population()
         _project_spectrum(call, target, *_strides(call))

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from keras import ops
 from keras.src.activations.activations import Mish, ReLU
 from keras.src.ops.numpy import Abs
+from keras.src.quantizers.quantizers import FakeQuantWithMinMaxVars
 
 import gpugraph as gg
 from gpugraph.layers.elementwise import BINARY, UNARY
@@ -43,6 +44,10 @@ def binary(name):
 ROWS = {
     **{f"ops.{name}": (unary(name), SHAPE) for name in UNARY},
     **{f"ops.{name}": (binary(name), SHAPE, SHAPE) for name in BINARY},
+    "ops.FakeQuantWithMinMaxVars": (
+        lambda x: keras.quantizers.fake_quant_with_min_max_vars(x, -1.0, 1.5),
+        SHAPE,
+    ),
     "ops.Select": (lambda x: ops.select([x > 0.5, x < -0.5], [x, -x], 0.0), SHAPE),
     "ops.Where": (lambda x: ops.where(x > 0, x, ops.exp(x)), SHAPE),
 }
@@ -114,6 +119,22 @@ def test_names_tell_options_and_operands(function, name):
     graph = assert_computes(function, SHAPE)
     (_, population) = graph.populations.values()
     assert population.activation.name == name
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_ranges_of_channels(axis):
+    low = -np.arange(1.0, SHAPE[axis - (axis > 0)] + 1).astype(np.float32)
+    quantize = FakeQuantWithMinMaxVars(num_bits=3, axis=axis)
+    graph = assert_computes(lambda x: quantize(x, low, -low), SHAPE)
+    assert (kinds(graph), graph.n_edges) == ({"copy"}, 6)
+
+
+def test_ranges_of_samples_or_of_inputs_are_refused():
+    quantize = FakeQuantWithMinMaxVars(axis=0)
+    assert_refused(lambda x: quantize(x, -TABLE[0], TABLE[0]), SHAPE, why="the batch's")
+    quantize = FakeQuantWithMinMaxVars(axis=1)
+    why = "its range depends on the inputs"
+    assert_refused(lambda x: quantize(x, x, x), (2,), why=why)
 
 
 def test_a_constant_may_enlarge_the_tensor():

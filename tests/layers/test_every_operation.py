@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers, ops
-from keras.src import activations
+from keras.src import activations, quantizers
 from keras.src import ops as operations
 
 import gpugraph as gg
@@ -23,7 +23,7 @@ from tests.jacobian import randomise
 def operation_classes():
     """Return the operations that Keras defines, by the names that converters have."""
     found = {}
-    for package in (operations, activations):
+    for package in (operations, activations, quantizers):
         for file in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if not file.name.endswith("_test"):
                 module = importlib.import_module(file.name)
