@@ -11,7 +11,7 @@ from gpugraph.conversion import Conversion
 from gpugraph.layers.einsum import project
 from gpugraph.layers.functional import as_layer
 from gpugraph.layers.layout import Layout, padding_before
-from gpugraph.layers.operation import OperationFunction, arguments_of, has_tensor
+from gpugraph.layers.operation import OperationFunction, arguments_of, has_tensor, tensors_of
 from gpugraph.layers.probed import probed
 from gpugraph.layers.weights import array
 from gpugraph.population import Tensor
@@ -102,8 +102,9 @@ def likeness(call: Conversion) -> Tensor:
     _check_images(call)
     if len(call.sources) != 2:
         raise call.unsupported("one of its images is a constant")
-    target = call.population(dynamics=OperationFunction(call.call))
-    for source in call.sources:
+    images = [*tensors_of(call).values()]
+    target = call.population(dynamics=OperationFunction(call.call), sources=images)
+    for source in images:
         project(call, source, "abc", target, "", kind="dynamic")
     return target
 

@@ -103,7 +103,7 @@ def cross(call: Conversion) -> Tensor:
         return product(call, [*labelled, (LEVI_CIVITA, "ijk")], out)
     if any(labels[0] != out[0] for _, labels in labelled):
         raise call.unsupported(JOINED)
-    target = call.population(dynamics=OperationFunction(call.call))
+    target = call.population(dynamics=OperationFunction(call.call), sources=[*tensors.values()])
     for (ref, labels), component in zip(labelled, "ij", strict=True):
         source = tensors[ref]
         meeting = Meeting(component + "k", ~np.eye(3, dtype=bool))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 _REASONS = {
     "it works on the samples of a batch as a whole": """
-        AllClose AssociativeScan Bincount Corrcoef Correlate Diag Diagflat Flipud Histogram Kron
-        Lstsq Map MapCoordinates Outer PSNR Ravel Scan Scatter ScatterUpdate SegmentMax SegmentMin
-        SegmentProd SegmentReduction SegmentSum Size Slice Unique Vdot VectorizedMap Vsplit Vstack
+        AllClose Bincount Corrcoef Correlate Diag Diagflat Flipud Histogram Kron Lstsq
+        MapCoordinates Outer PSNR Ravel Scan Scatter ScatterUpdate SegmentMax SegmentMin SegmentProd
+        SegmentReduction SegmentSum Size Slice Unique Vdot Vsplit Vstack
         """,
+    "it runs a function of its own, which is not opened": "AssociativeScan Map VectorizedMap",
     "what it gives are positions, which depend on the inputs": """
         Argmax Argmin Argpartition Argsort CTCDecode Digitize InTopK Nanargmax Nanargmin Nonzero
         SearchSorted Sort TopK UnravelIndex

@@ -104,6 +104,11 @@ def test_all_of_two_images_is_compared():
     assert graph.n_edges == 2 * 24
 
 
+def test_an_image_is_like_itself():
+    graph = assert_computes(lambda x: ops.image.ssim(x, x, filter_size=3), (4, 3, 2))
+    assert graph.n_edges == 24
+
+
 @pytest.mark.parametrize(
     "options",
     [

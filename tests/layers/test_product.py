@@ -189,6 +189,10 @@ def test_two_components_meet_in_the_third(options, shapes):
     assert (graph.to_scipy(None).sum(axis=0)[target.slice] == 4).all()
 
 
+def test_a_vector_may_meet_itself():
+    assert assert_computes(lambda x: ops.cross(x, x) + x, (2, 3)).n_edges == 2 * 12 + 2 * 6
+
+
 @pytest.mark.parametrize(
     ("function", "shape", "why"),
     [
