@@ -70,15 +70,15 @@ def fold(call: Conversion) -> Tensor:
         for name in ("kernel_size", "dilation", "padding", "stride")
     )
     patches = ((height, width) + 2 * padding - dilation * (size - 1) - 1) // stride + 1
-    if source.shape != (channels * size.prod(), patches.prod()):
-        raise call.misfit(f"{patches.prod()} patches")
+    n_taps, n_patches = int(size.prod()), int(patches.prod())
+    if source.shape != (channels * n_taps, n_patches):
+        raise call.misfit(f"{n_patches} patches")
     # The place of every value of a channel's patches, along rows and along columns.
     tap, patch = np.indices((*size, *patches)).reshape(2, 2, -1)
     y, x = patch * stride[:, None] + tap * dilation[:, None] - padding[:, None]
     src = np.flatnonzero((y >= 0) & (y < height) & (x >= 0) & (x < width))
-    n_src, n_dst = source.shape[1] * size.prod(), height * width
-    number = tap[0] * size[1] + tap[1]
-    axis = pairs(src, (y * width + x)[src], number[src], n_src, n_dst, size.prod())
+    n_src, n_dst, number = n_taps * n_patches, height * width, tap[0] * size[1] + tap[1]
+    axis = pairs(src, (y * width + x)[src], number[src], n_src, n_dst, n_taps)
     axes = [one_to_one(channels).place(n_src, n_dst), axis.place(1, 1)]
     call.project(source, target, axes, kind="copy")
     return target
