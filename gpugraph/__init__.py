@@ -15,9 +15,17 @@ if TYPE_CHECKING:
         closeness_centrality as closeness_centrality,
         harmonic_centrality as harmonic_centrality,
     )
+    from gpugraph.algorithms.communities import (
+        Communities as Communities,
+        ecg as ecg,
+        leiden as leiden,
+        louvain as louvain,
+        spectral_modularity as spectral_modularity,
+    )
     from gpugraph.algorithms.components import (
         weakly_connected_components as weakly_connected_components,
     )
+    from gpugraph.algorithms.core_number import core_number as core_number, k_core as k_core
     from gpugraph.algorithms.degree import (
         degree_centrality as degree_centrality,
         in_degree as in_degree,
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
         out_degree_centrality as out_degree_centrality,
         out_strength as out_strength,
     )
+    from gpugraph.algorithms.distances import Distances as Distances, bfs as bfs, sssp as sssp
     from gpugraph.algorithms.eigenvector import eigenvector_centrality as eigenvector_centrality
     from gpugraph.algorithms.hits import hits as hits
     from gpugraph.algorithms.katz import katz_centrality as katz_centrality
@@ -53,6 +62,7 @@ if TYPE_CHECKING:
         NodePath as NodePath,
         strongest_paths as strongest_paths,
     )
+    from gpugraph.algorithms.triangle_count import triangle_count as triangle_count
     from gpugraph.axes import (
         Axis as Axis,
         fan_in as fan_in,
@@ -66,19 +76,6 @@ if TYPE_CHECKING:
     from gpugraph.convert import from_keras as from_keras
     from gpugraph.edge_values import EdgeValues as EdgeValues
     from gpugraph.edges import Edges as Edges
-    from gpugraph.engines.cugraph import (
-        Communities as Communities,
-        Distances as Distances,
-        bfs as bfs,
-        core_number as core_number,
-        ecg as ecg,
-        k_core as k_core,
-        leiden as leiden,
-        louvain as louvain,
-        spectral_modularity as spectral_modularity,
-        sssp as sssp,
-        triangle_count as triangle_count,
-    )
     from gpugraph.errors import (
         ConvergenceError as ConvergenceError,
         DeviceError as DeviceError,
@@ -124,7 +121,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "algorithms.betweenness": ["betweenness_centrality", "edge_betweenness_centrality"],
     "algorithms.closeness": ["closeness_centrality", "harmonic_centrality"],
+    "algorithms.communities": ["Communities", "ecg", "leiden", "louvain", "spectral_modularity"],
     "algorithms.components": ["weakly_connected_components"],
+    "algorithms.core_number": ["core_number", "k_core"],
     "algorithms.degree": [
         "degree_centrality",
         "in_degree",
@@ -134,6 +133,7 @@ _HOMES = {
         "out_degree_centrality",
         "out_strength",
     ],
+    "algorithms.distances": ["Distances", "bfs", "sssp"],
     "algorithms.eigenvector": ["eigenvector_centrality"],
     "algorithms.hits": ["hits"],
     "algorithms.katz": ["katz_centrality"],
@@ -151,25 +151,13 @@ _HOMES = {
     "algorithms.singular_values": ["singular_values"],
     "algorithms.spectral_gap": ["spectral_gap"],
     "algorithms.strongest_paths": ["NodePath", "strongest_paths"],
+    "algorithms.triangle_count": ["triangle_count"],
     "axes": ["Axis", "fan_in", "fan_out", "one_to_one", "pairs", "window"],
     "callback": ["GraphHistory"],
     "conversion": ["Conversion"],
     "convert": ["from_keras"],
     "edge_values": ["EdgeValues"],
     "edges": ["Edges"],
-    "engines.cugraph": [
-        "Communities",
-        "Distances",
-        "bfs",
-        "core_number",
-        "ecg",
-        "k_core",
-        "leiden",
-        "louvain",
-        "spectral_modularity",
-        "sssp",
-        "triangle_count",
-    ],
     "errors": [
         "ConvergenceError",
         "DeviceError",

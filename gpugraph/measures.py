@@ -168,6 +168,8 @@ MEASURES = {
         Measure("path_count", "input-to-output paths, log10", as_log10=True),
         Measure("path_strength", "their products of weights, log10", View.MAGNITUDE, as_log10=True),
         Measure("longest_path_length", "edges of the longest path to it"),
+        Measure("core_number", "the densest core that it is in", on_device=False),
+        Measure("triangle_count", "triangles that it is in", on_device=False),
         Measure("in_degree", "edges into it", on_device=False),
         Measure("out_degree", "edges out of it", on_device=False),
         Measure("in_strength", "sum of the weights into it", View.WEIGHT, on_device=False),

@@ -98,6 +98,9 @@ MEASURES = {
     "path_count": lambda graph, **on: gg.path_count(graph, **on),
     "longest_path": lambda graph, **on: gg.longest_path_length(graph, **on),
     "components": lambda graph, **on: gg.weakly_connected_components(graph, **on),
+    "bfs": lambda graph, **on: gg.bfs(graph, [0, 5], **on),
+    "sssp": lambda graph, **on: gg.sssp(graph, 5, "inverse", **on),
+    "sssp32": lambda graph, **on: gg.sssp(graph, 5, "weight", None, np.float32, **on),
     "eigenvector": lambda graph, **on: gg.eigenvector_centrality(graph, directed=False, **on),
     "hubs": lambda graph, **on: gg.hits(graph, **on)[0],
     "authorities": lambda graph, **on: gg.hits(graph, **on)[1],
@@ -116,6 +119,14 @@ def test_measures_equal_numpys(cupy, graph, measure, part):
     assert got[3] == np.asarray(got)[3]
     np.testing.assert_array_equal(got["dense"], np.asarray(got)[-4:])
     assert len(got.top(5)) == got.to_arrow().slice(0, 5).num_rows
+
+
+@pytest.mark.parametrize("rule", ["inverse", "weight", "negative_log"])
+def test_predecessors_lead_back(cupy, graph, rule):
+    view = None if rule == "negative_log" else "magnitude"
+    found = gg.sssp(graph, 5, rule, view, device="cuda")
+    before = np.asarray(gg.sssp(graph, 5, rule, view, device="cpu").predecessors)
+    np.testing.assert_array_equal(np.asarray(found.predecessors) >= 0, before >= 0)
 
 
 @pytest.mark.parametrize(

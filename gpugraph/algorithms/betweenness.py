@@ -14,7 +14,7 @@ from gpugraph.algorithms.shortest_paths import Classes, batches, count_shortest_
 from gpugraph.algorithms.sweep import Incoming, sweep
 from gpugraph.arrays import Array, Device, may_hold, namespace, namespace_of, require_memory
 from gpugraph.edge_values import EdgeValues, Term
-from gpugraph.engines import Engine, is_cugraph, is_networkx
+from gpugraph.engines.choice import Engine, is_cugraph, is_networkx
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues
 

@@ -9,7 +9,7 @@ import numpy as np
 from gpugraph.algorithms.requirements import require_finite, require_non_negative
 from gpugraph.algorithms.singular_values import DENSE, largest_eigenpairs
 from gpugraph.arrays import Array, Device, namespace
-from gpugraph.engines import Engine, is_cugraph, is_networkx
+from gpugraph.engines.choice import Engine, is_cugraph, is_networkx
 from gpugraph.errors import UndefinedMeasureError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues

@@ -13,7 +13,7 @@ from gpugraph.algorithms.requirements import float_dtype, require_finite, requir
 from gpugraph.algorithms.scaled import Scaled, node_values, pull, whole_numbers
 from gpugraph.algorithms.sweep import Incoming, sweep
 from gpugraph.arrays import Array, Device, namespace, namespace_of
-from gpugraph.engines import Engine, is_cugraph, is_networkx
+from gpugraph.engines.choice import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues

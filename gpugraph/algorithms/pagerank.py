@@ -15,7 +15,7 @@ from gpugraph.algorithms.requirements import (
 )
 from gpugraph.algorithms.sweep import Incoming, sweep
 from gpugraph.arrays import Array, Device, namespace
-from gpugraph.engines import Engine, is_cugraph, is_networkx
+from gpugraph.engines.choice import Engine, is_cugraph, is_networkx
 from gpugraph.errors import SelectionError
 from gpugraph.fallback import falls_back
 from gpugraph.node_values import NodeValues

@@ -1,7 +1,7 @@
 """The cuGraph engine: measures by NVIDIA's cuGraph on the edges made on the GPU.
 
 Measures that gpugraph computes by sweeps come here on ``engine="cugraph"``, for comparison;
-communities, cores, triangles and weighted shortest paths come from cuGraph alone.
+communities, cores and triangles wherever there is a GPU.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpugraph.algorithms.reach import marked
-from gpugraph.algorithms.requirements import float_dtype, require_non_negative
+from gpugraph.algorithms.communities import Communities
+from gpugraph.algorithms.distances import Distances
+from gpugraph.algorithms.edge_lengths import Length
 from gpugraph.algorithms.shortest_paths import pivots
 from gpugraph.arrays import Array
 from gpugraph.engines.cugraph_graph import (
     DeviceGraph,
-    Length,
     device_graph,
     edge_range,
     translated_errors,
@@ -31,39 +31,13 @@ from gpugraph.errors import (
     UndefinedMeasureError,
 )
 from gpugraph.node_values import NodeValues
-from gpugraph.scalars import real, whole
 from gpugraph.views import Weight
 
 if TYPE_CHECKING:
-    from gpugraph.algorithms.reach import Nodes
     from gpugraph.graph import NeuronGraph
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 MOST_ITERATIONS = 1000
-
-
-class Communities(NodeValues):
-    """Labels of communities per node, from 0, and how good the partition is.
-
-    Attributes
-    ----------
-    modularity : float
-        Of the partition, on the undirected graph.
-    """
-
-    modularity: float
-
-
-class Distances(NodeValues):
-    """Distances per node; infinity for nodes that cannot be reached.
-
-    Attributes
-    ----------
-    predecessors : NodeValues
-        The node before each on a shortest path to it; -1 at sources and where there is none.
-    """
-
-    predecessors: NodeValues
 
 
 # Measures that gpugraph has sweeps for
@@ -277,37 +251,18 @@ def weakly_connected_components(graph: NeuronGraph) -> NodeValues:
     return NodeValues(graph, first[group].astype(np.int64), "weakly_connected_component")
 
 
-# Measures that cuGraph alone has
+# Measures that gpugraph has no sweeps for, or other ones
 
 
-def bfs(graph: NeuronGraph, sources: Nodes, depth_limit: int | None = None) -> Distances:
-    """Return every node's distance from the nearest of some nodes, in edges, by cuGraph.
-
-    Parameters
-    ----------
-    graph : NeuronGraph
-    sources : int, iterable of int, or str
-        Node ids, or the name of a population.
-    depth_limit : int, optional
-        Look no further than this.
-
-    Raises
-    ------
-    SelectionError
-        If a node does not exist, or the limit is below 1.
-    DeviceError, MissingDependencyError, GraphTooLargeError
-        As for `louvain`.
-    """
-    if depth_limit is not None:
-        depth_limit = whole(depth_limit, "depth_limit", 1)
+def bfs(graph: NeuronGraph, start: np.ndarray, depth_limit: int | None) -> Distances:
+    """Return `gpugraph.bfs` from the marked nodes."""
     what = "Breadth-first search by cuGraph"
-    start = np.flatnonzero(marked(graph, sources))
     built = device_graph(graph, None, FLOAT32, what)
     with translated_errors(graph, what):
         distances, predecessors, vertices = built.library.bfs(
             handle=built.given["resource_handle"],
             graph=built.given["graph"],
-            sources=_vertices(built, start.tolist()),
+            sources=_vertices(built, np.flatnonzero(start).tolist()),
             direction_optimizing=False,
             # No path is longer, and cuGraph takes an int32.
             depth_limit=min(depth_limit or len(graph.populations), len(graph.populations)),
@@ -320,63 +275,22 @@ def bfs(graph: NeuronGraph, sources: Nodes, depth_limit: int | None = None) -> D
 
 
 def sssp(
-    graph: NeuronGraph,
-    source: int,
-    length: Length,
-    weight: Weight = "magnitude",
-    dtype: Any = np.float64,
+    graph: NeuronGraph, source: int, length: Length, weight: Weight, number: np.dtype
 ) -> Distances:
-    """Return the length of the shortest path from a node to every other, by cuGraph.
-
-    Parameters
-    ----------
-    graph : NeuronGraph
-    source : int
-        A node's id.
-    length : {"inverse", "negative_log", "weight"}
-        What makes an edge long. "inverse": 1 / weight, so that strong edges are short.
-        "negative_log": -log(weight), so that the shortest path has the largest product of
-        weights; they may be 1 at most. Of both, edges of weight 0, or next to it, lead nowhere.
-        "weight": the weight itself, so that strong edges are long.
-    weight : {"magnitude", "positive", "negative", "weight", None}
-        View of the weights; ``"weight"`` where none is negative.
-    dtype : float64 or float32
-
-    Raises
-    ------
-    SelectionError
-        If the node, the rule or the type does not exist, or the weights do not fit the rule.
-    SignedWeightsError
-        If the view holds negative weights.
-    RangeError
-        If the sum of all lengths is beyond the type's range.
-    DeviceError, MissingDependencyError, GraphTooLargeError
-        As for `louvain`.
-
-    Notes
-    -----
-    `gpugraph.strongest_paths` finds paths of the largest product without making edges.
+    """Return `gpugraph.sssp`.
 
     cuGraph goes on by steps of 32 mean lengths divided by the mean degree: it takes long where a
     node can only be reached by an edge that is longer by many orders of magnitude, as behind a
     weight that is nearly 0 and "inverse".
     """
-    if length not in ("inverse", "negative_log", "weight"):
-        raise SelectionError(
-            f"There is no rule {length!r} for lengths: choose 'inverse', 'negative_log' or "
-            "'weight'."
-        )
     what = "Shortest paths by cuGraph"
-    graph.node(source)
-    require_non_negative(graph, weight, what)
-    number = float_dtype(dtype)
     if weight is None and number == FLOAT32:
         number = FLOAT64  # cuGraph wants weights for lengths
     built = device_graph(graph, weight, number, what, length=length)
     with translated_errors(graph, what):
         vertices, distances, predecessors = built.library.sssp(
             **built.given,
-            source=int(source),
+            source=source,
             cutoff=np.inf,
             compute_predecessors=True,
             do_expensive_check=False,
@@ -387,10 +301,7 @@ def sssp(
 
 
 def core_number(graph: NeuronGraph) -> NodeValues:
-    """Return, per node, the largest k such that it is in the k-core of the undirected graph.
-
-    Parallel edges count once. By cuGraph; errors as for `louvain`.
-    """
+    """Return `gpugraph.core_number`."""
     what = "Core numbers by cuGraph"
     built = device_graph(graph, None, FLOAT32, what, undirected=True, merge=False)
     with translated_errors(graph, what):
@@ -400,22 +311,8 @@ def core_number(graph: NeuronGraph) -> NodeValues:
     return built.node_values(vertices, values, "core_number")
 
 
-def k_core(graph: NeuronGraph, k: int) -> NodeValues:
-    """Tell, per node, whether it is in the k-core: what remains when nodes of fewer than k go.
-
-    Neighbours are counted in the undirected graph, again and again as nodes go. By cuGraph;
-    errors as for `louvain`.
-    """
-    k = whole(k, "k")
-    return NodeValues(graph, core_number(graph).array >= k, f"{k}_core")
-
-
 def triangle_count(graph: NeuronGraph) -> NodeValues:
-    """Return the number of triangles that each node is in, whatever the edges' directions.
-
-    Only edges that skip a layer close any: residual and dense connections. Parallel edges count
-    once. By cuGraph; errors as for `louvain`.
-    """
+    """Return `gpugraph.triangle_count`."""
     what = "Triangles by cuGraph"
     built = device_graph(graph, None, FLOAT32, what, undirected=True, merge=False)
     with translated_errors(graph, what):
@@ -426,49 +323,9 @@ def triangle_count(graph: NeuronGraph) -> NodeValues:
 
 
 def louvain(
-    graph: NeuronGraph,
-    weight: Weight = "magnitude",
-    *,
-    resolution: float = 1.0,
-    threshold: float = 1e-7,
-    max_level: int = 100,
+    graph: NeuronGraph, weight: Weight, resolution: float, threshold: float, max_level: int
 ) -> Communities:
-    """Return communities of the undirected graph by the Louvain method, by cuGraph.
-
-    Parameters
-    ----------
-    graph : NeuronGraph
-    weight : {"magnitude", "positive", "negative", "weight", None}
-        View of the weights; parallel edges add up.
-    resolution : float
-        Larger values give smaller communities.
-    threshold : float
-        Least gain of modularity for another level.
-    max_level : int
-        Most levels.
-
-    Raises
-    ------
-    SelectionError
-        If a number is not above 0, or not whole where it counts.
-    SignedWeightsError
-        If the view holds negative weights, which cuGraph would not notice.
-    UndefinedMeasureError
-        If no edge weighs more than 0.
-    DeviceError
-        If there is no usable NVIDIA GPU; it says what is missing.
-    MissingDependencyError
-        If cuGraph is not installed.
-    GraphTooLargeError
-        If all edges, in both directions, would not fit in the GPU's memory.
-
-    References
-    ----------
-    Blondel, Guillaume, Lambiotte, Lefebvre (2008). Fast unfolding of communities in large
-    networks. Journal of Statistical Mechanics P10008.
-    """
-    _require_positive(resolution=resolution, threshold=threshold)
-    max_level = whole(max_level, "max_level", 1)
+    """Return `gpugraph.louvain`."""
     built = _undirected(graph, weight, "Louvain")
     with translated_errors(graph, "Louvain"):
         result = built.library.louvain(
@@ -483,23 +340,13 @@ def louvain(
 
 def leiden(
     graph: NeuronGraph,
-    weight: Weight = "magnitude",
-    *,
-    resolution: float = 1.0,
-    theta: float = 1.0,
-    max_level: int = 100,
-    seed: int | None = None,
+    weight: Weight,
+    resolution: float,
+    theta: float,
+    max_level: int,
+    seed: int | None,
 ) -> Communities:
-    """Return communities by the Leiden method, by cuGraph; otherwise as `louvain`.
-
-    ``theta`` is the randomness of the refinement.
-
-    References
-    ----------
-    Traag, Waltman, van Eck (2019). From Louvain to Leiden. Scientific Reports 9, 5233.
-    """
-    _require_positive(resolution=resolution, theta=theta)
-    max_level, seed = whole(max_level, "max_level", 1), _seed(seed)
+    """Return `gpugraph.leiden`."""
     built = _undirected(graph, weight, "Leiden")
     with translated_errors(graph, "Leiden"):
         result = built.library.leiden(
@@ -515,31 +362,15 @@ def leiden(
 
 def ecg(
     graph: NeuronGraph,
-    weight: Weight = "magnitude",
-    *,
-    min_weight: float = 1e-4,
-    ensemble_size: int = 100,
-    resolution: float = 1.0,
-    threshold: float = 1e-7,
-    max_level: int = 10,
-    seed: int | None = None,
+    weight: Weight,
+    min_weight: float,
+    ensemble_size: int,
+    resolution: float,
+    threshold: float,
+    max_level: int,
+    seed: int | None,
 ) -> Communities:
-    """Return communities by ensemble clustering (ECG), by cuGraph; otherwise as `louvain`.
-
-    An ensemble of truncated Louvain runs weighs each edge by how often it joins nodes of one
-    community, from ``min_weight`` up; Louvain on these weights decides. ``resolution`` is 1 at
-    most.
-
-    References
-    ----------
-    Poulin, Théberge (2018). Ensemble clustering for graphs. arXiv:1809.05578.
-    """
-    _require_positive(resolution=resolution, threshold=threshold)
-    real(resolution, "resolution", 0, 1)
-    real(threshold, "threshold", 0, 1)
-    real(min_weight, "min_weight", 0)
-    ensemble_size = whole(ensemble_size, "ensemble_size", 1)
-    max_level, seed = whole(max_level, "max_level", 1), _seed(seed)
+    """Return `gpugraph.ecg`."""
     built = _undirected(graph, weight, "ECG")
     with translated_errors(graph, "ECG"):
         result = built.library.ecg(
@@ -556,28 +387,9 @@ def ecg(
 
 
 def spectral_modularity(
-    graph: NeuronGraph,
-    n_clusters: int,
-    weight: Weight = "magnitude",
-    *,
-    n_eigenvectors: int = 2,
-    seed: int | None = None,
+    graph: NeuronGraph, n_clusters: int, weight: Weight, n_eigenvectors: int, seed: int | None
 ) -> NodeValues:
-    """Return ``n_clusters`` clusters from the modularity matrix's eigenvectors, by cuGraph.
-
-    Otherwise as `louvain`; for graphs of fewer than 2**30 edges.
-
-    References
-    ----------
-    Newman (2006). Modularity and community structure in networks. PNAS 103(23).
-    """
-    n_clusters, seed = whole(n_clusters, "n_clusters", 2), _seed(seed)
-    n_eigenvectors = whole(n_eigenvectors, "n_eigenvectors", 1)
-    if not n_eigenvectors <= n_clusters < graph.n_nodes:
-        raise SelectionError(
-            f"cuGraph's spectral clustering takes fewer n_clusters than the {graph.n_nodes} nodes "
-            f"and n_eigenvectors up to n_clusters, not {n_clusters} and {n_eigenvectors}."
-        )
+    """Return `gpugraph.spectral_modularity`; cuGraph computes it with int32 ids alone."""
     what = "Spectral modularity"
     if 2 * graph.n_edges >= 2**31 or graph.n_nodes >= 2**31:
         raise GraphTooLargeError(
@@ -601,40 +413,20 @@ def spectral_modularity(
 
 
 def _undirected(graph: NeuronGraph, weight: Weight, what: str) -> DeviceGraph:
-    """Build the undirected graph of communities, whose weights must be of at least 0."""
-    require_non_negative(graph, weight, what)
-    if not graph.out_strength(weight).any():
-        raise UndefinedMeasureError(
-            f"{what} finds no communities in '{graph.name}': in the view weight={weight!r} no edge "
-            "weighs more than 0."
-        )
+    """Build the undirected graph of communities."""
     return device_graph(graph, weight, graph.weight_dtype, what, undirected=True)
-
-
-def _require_positive(**options: float) -> None:
-    for name, value in options.items():
-        if not real(value, name) > 0:
-            raise SelectionError(f"{name} must be above 0, not {value}.")
-
-
-def _seed(seed: int | None) -> int | None:
-    """Return a seed as a plain int: pylibcugraph's arithmetic overflows numpy's."""
-    return None if seed is None else whole(seed, "The seed")
 
 
 def _communities(built: DeviceGraph, result: tuple[Array, Array, float], name: str) -> Communities:
     vertices, labels, modularity = result
-    found = Communities(built.graph, built.by_id(vertices, labels), name)
-    found.modularity = float(modularity)
-    return found
+    return Communities(built.graph, built.by_id(vertices, labels), name, float(modularity))
 
 
 def _distances(
     built: DeviceGraph, vertices: Array, distances: Array, predecessors: Array
 ) -> Distances:
-    found = Distances(built.graph, built.by_id(vertices, distances), "distance")
-    found.predecessors = built.node_values(vertices, predecessors, "predecessor")
-    return found
+    by_id = built.by_id(vertices, predecessors)
+    return Distances(built.graph, built.by_id(vertices, distances), lambda: by_id)
 
 
 def _vertices(built: DeviceGraph, nodes: Sequence[int] | None) -> Array | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugraph.algorithms.edge_lengths import Length, require_at_most_one, turn_into_lengths
 from gpugraph.arrays import (
     SHARE_OF_FREE_MEMORY,
     Array,
@@ -25,7 +26,6 @@ from gpugraph.errors import (
     MissingDependencyError,
     NonFiniteError,
     RangeError,
-    SelectionError,
 )
 from gpugraph.fallback import gpu_memory_errors
 from gpugraph.node_values import NodeValues
@@ -34,8 +34,6 @@ from gpugraph.views import Weight
 if TYPE_CHECKING:
     from gpugraph.axes import Axis
     from gpugraph.graph import NeuronGraph
-
-Length = Literal["inverse", "negative_log", "weight"]
 
 # cuGraph copies the columns and sorts them: about 1.5 times their size beside ours, and twice
 # that for a graph that is made undirected.
@@ -132,7 +130,7 @@ def device_graph(
     GraphTooLargeError
         If the graph would not fit in the GPU's memory.
     """
-    xp = require_gpu(what, "take gpugraph's own measures (the default engine), which need none")
+    xp = require_gpu(what, "take a measure that needs none (the default engine, gpugraph.louvain)")
     library = import_library("pylibcugraph", what)
     n_ends = graph.n_edges * (2 if undirected else 1)
     ids = np.dtype(np.int64 if wide or n_ends > MOST_INT32_EDGES else graph.index_dtype)
@@ -265,8 +263,13 @@ def _with_lengths(columns: Edgelist, length: Length, xp: ModuleType) -> Edgelist
 
     cuGraph goes by steps of the mean length, from the sum: it may be neither infinite nor 0.
     """
-    if length != "weight":
-        columns = _inverted(columns, length, xp)
+    weights = columns.weight
+    if length == "negative_log" and len(weights):
+        require_at_most_one(float(weights.max()))
+    turn_into_lengths(weights, length)
+    leads_on = xp.isfinite(weights)
+    if not bool(leads_on.all()):
+        columns = Edgelist(*(column[leads_on] for column in columns))
     with np.errstate(over="ignore"):
         total = float(columns.weight.sum(dtype=np.float64))
     if total > float(np.finfo(columns.weight.dtype).max):
@@ -282,26 +285,6 @@ def _with_lengths(columns: Edgelist, length: Length, xp: ModuleType) -> Edgelist
                 for column, end in zip(columns, (0, 0, 1), strict=True)
             )
         )
-    return columns
-
-
-def _inverted(columns: Edgelist, length: Length, xp: ModuleType) -> Edgelist:
-    """Make strong edges short."""
-    weights = columns.weight
-    if len(weights) and length == "negative_log" and float(weights.max()) > 1:
-        raise SelectionError(
-            "length='negative_log' needs weights of at most 1, such as probabilities, but the "
-            f"largest is {float(weights.max()):.6g}. Choose length='inverse'."
-        )
-    # 1 / what is below the smallest normal number may be infinite, as -log(0) is.
-    leads_on = weights >= np.finfo(weights.dtype).tiny
-    if not bool(leads_on.all()):
-        columns = Edgelist(*(column[leads_on] for column in columns))
-    weights = columns.weight
-    if length == "inverse":
-        xp.divide(1, weights, out=weights)
-    else:
-        xp.abs(xp.log(weights, out=weights), out=weights)
     return columns
 
 

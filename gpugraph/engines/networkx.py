@@ -25,15 +25,27 @@ def digraph(graph: NeuronGraph, weight: Weight) -> nx.DiGraph:
     """
     import networkx as nx
 
+    return _built(graph, weight, nx.DiGraph)
+
+
+def undirected(graph: NeuronGraph, weight: Weight) -> nx.Graph:
+    """Return a Graph of ids; otherwise as `digraph`."""
+    import networkx as nx
+
+    return _built(graph, weight, nx.Graph)
+
+
+def _built(graph: NeuronGraph, weight: Weight, kind: type[nx.Graph]) -> Any:
+    import networkx as nx
+
     from gpugraph.export.networkx import require_networkx_memory
 
     require_networkx_memory(graph)
-    matrix = graph.to_scipy(weight)
-    return nx.from_scipy_sparse_array(matrix, create_using=nx.DiGraph)
+    return nx.from_scipy_sparse_array(graph.to_scipy(weight), create_using=kind)
 
 
 def node_values(graph: NeuronGraph, function: str, view: Weight, /, **options: Any) -> NodeValues:
-    """Return what a networkx function gives per node.
+    """Return what a networkx function gives per node of the directed graph.
 
     Parameters
     ----------
@@ -45,9 +57,42 @@ def node_values(graph: NeuronGraph, function: str, view: Weight, /, **options: A
     **options
         Passed on to it.
     """
+    return _asked(graph, function, digraph(graph, view), options)
+
+
+def undirected_node_values(graph: NeuronGraph, function: str) -> NodeValues:
+    """Return what a networkx function gives per node of the undirected, unweighted graph."""
+    return _asked(graph, function, undirected(graph, None), {})
+
+
+def _asked(
+    graph: NeuronGraph, function: str, built: nx.Graph, options: dict[str, Any]
+) -> NodeValues:
     import networkx as nx
 
     # By networkx itself, even where it would hand its own graphs on to a backend.
-    values = getattr(nx, function)(digraph(graph, view), backend="networkx", **options)
+    values = getattr(nx, function)(built, backend="networkx", **options)
     array = np.array([values[node] for node in range(graph.n_nodes)])
     return NodeValues(graph, array, function)
+
+
+def louvain(
+    graph: NeuronGraph, weight: Weight, resolution: float, threshold: float, max_level: int
+) -> tuple[np.ndarray, float]:
+    """Return the label of each node's community, the largest's first, and the modularity."""
+    from networkx.algorithms import community
+
+    built = undirected(graph, weight)
+    parts = community.louvain_communities(
+        built,
+        resolution=resolution,
+        threshold=threshold,
+        max_level=max_level,
+        seed=0,  # the same graph, the same communities
+        backend="networkx",
+    )
+    labels = np.empty(graph.n_nodes, np.int64)
+    for label, part in enumerate(sorted(parts, key=lambda part: (-len(part), min(part)))):
+        labels[list(part)] = label
+    quality = community.modularity(built, parts, resolution=resolution, backend="networkx")
+    return labels, float(quality)

@@ -125,6 +125,7 @@ def multiply(
     shape: Sequence[int] | None = None,
     factor: float = 1.0,
     function: Callable[..., np.ndarray] | None = None,
+    bias: np.ndarray | None = None,
     activation: Activation = LINEAR,
     meeting: Meeting | None = None,
 ) -> Tensor:
@@ -146,6 +147,7 @@ def multiply(
     function : callable, optional
         Computes the result from arrays of shape ``(batch, *operand's shape)``. By default the
         sum of products that the labels stand for.
+    bias : array broadcastable to the shape, optional
     activation : Activation
     meeting : Meeting, optional
         The pairs of positions that have edges, as in `project`.
@@ -160,6 +162,7 @@ def multiply(
     target = call.population(
         part,
         shape,
+        bias=bias,
         activation=activation,
         dynamics=function or SumOfProducts(into, out, shape, factor),
         sources=[tensor for tensor, _ in operands],

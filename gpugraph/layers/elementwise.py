@@ -17,14 +17,14 @@ from gpugraph.registry import converts
 
 # fmt: off
 UNARY = [
-    "Abs", "Absolute", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh", "Cbrt",
-    "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Erfc", "Erfinv", "Exp", "Exp2",
+    "Abs", "Absolute", "Angle", "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan", "Arctanh",
+    "Cbrt", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Elu", "Erf", "Erfc", "Erfinv", "Exp", "Exp2",
     "Expm1", "Fabs", "Floor", "Gelu", "HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "I0",
     "Isfinite", "Isinf", "Isnan", "Isneginf", "Isposinf", "LeakyRelu", "Log", "Log10", "Log1p",
-    "Log2", "LogSigmoid", "LogicalNot", "NanToNum", "Reciprocal", "Relu", "Relu6", "Round",
-    "Rsqrt", "Selu", "Sigmoid", "Sign", "Signbit", "Silu", "Sin", "Sinc", "Sinh", "SoftShrink",
-    "Softplus", "Softsign", "SparsePlus", "SparseSigmoid", "Sqrt", "Square", "Squareplus",
-    "Tan", "Tanh", "TanhShrink", "Threshold", "Trunc",
+    "Log2", "LogSigmoid", "LogicalNot", "Mish", "NanToNum", "ReLU", "Reciprocal", "Relu",
+    "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Signbit", "Silu", "Sin", "Sinc",
+    "Sinh", "SoftShrink", "Softplus", "Softsign", "SparsePlus", "SparseSigmoid", "Sqrt",
+    "Square", "Squareplus", "Tan", "Tanh", "TanhShrink", "Threshold", "Trunc",
 ]
 BINARY = [
     "Arctan2", "DivideNoNan", "Equal", "FloorDivide", "Fmax", "Fmin", "Fmod", "Greater",
@@ -43,6 +43,16 @@ def function(call: Conversion) -> Tensor:
 @converts(*(f"ops.{name}" for name in BINARY))
 def function_of_two(call: Conversion) -> Tensor:
     """One to one: with a constant as a function (`copy`), of two tensors `dynamic` edges."""
+    return elementwise(call)
+
+
+@converts("ops.FakeQuantWithMinMaxVars")
+def quantize(call: Conversion) -> Tensor:
+    """One to one, weight 1 (`copy`), the steps on the nodes; a tensor as range is refused."""
+    if len(call.sources) > 1:
+        raise call.unsupported("its range depends on the inputs")
+    axis = call.layer.axis
+    call.dimensions(() if axis is None else axis, len(call.source.shape))
     return elementwise(call)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod, sqrt
 from typing import Any
 
@@ -18,7 +18,13 @@ from gpugraph.layers.operation import (
     tensors_of,
     title,
 )
-from gpugraph.layers.scores import drop_as_the_backend, product_scores, sight_of, softmax
+from gpugraph.layers.scores import (
+    bias_of,
+    drop_as_the_backend,
+    product_scores,
+    sight_of,
+    softmax,
+)
 from gpugraph.layers.weights import array
 from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts
@@ -30,7 +36,7 @@ Weights = Mapping[str, np.ndarray | None]
 def conv(call: Conversion) -> Tensor:
     """As the layer whose kernel is the constant (`weight`); a tensor as kernel is refused."""
     kernel = _constant(call, "kernel")
-    return _as_layer(
+    return as_layer(
         call,
         f"Conv{kernel.ndim - 2}D",
         {"kernel": kernel},
@@ -45,7 +51,7 @@ def conv(call: Conversion) -> Tensor:
 def depthwise_conv(call: Conversion) -> Tensor:
     """As the layer whose kernel is the constant (`weight`); a tensor as kernel is refused."""
     kernel = _constant(call, "kernel")
-    return _as_layer(
+    return as_layer(
         call,
         f"DepthwiseConv{kernel.ndim - 2}D",
         {"kernel": kernel},
@@ -61,7 +67,7 @@ def separable_conv(call: Conversion) -> Tensor:
     """As the layer whose kernels are the constants (`weight`); tensors as kernels are refused."""
     kernels = {k: _constant(call, k) for k in ("depthwise_kernel", "pointwise_kernel")}
     depthwise = kernels["depthwise_kernel"]
-    return _as_layer(
+    return as_layer(
         call,
         f"SeparableConv{depthwise.ndim - 2}D",
         kernels,
@@ -91,7 +97,7 @@ def resize(call: Conversion) -> Tensor:
     height, width = call.layer.size
     fitting = ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "fill_mode", "fill_value")
     options = _options(call, "interpolation", "antialias", "data_format", *fitting)
-    return _as_layer(call, "Resizing", {}, height=height, width=width, **options)
+    return as_layer(call, "Resizing", {}, height=height, width=width, **options)
 
 
 @converts("ops.BatchNorm")
@@ -118,7 +124,7 @@ def layer_norm(call: Conversion) -> Tensor:
 @converts("ops.RMSNorm")
 def rms_norm(call: Conversion) -> Tensor:
     """As the layer whose scale is the constant (`scale`); a tensor as such is refused."""
-    return _as_layer(
+    return as_layer(
         call, "RMSNormalization", {"scale": _constant(call, "scale")}, **_axis_and_epsilon(call)
     )
 
@@ -137,10 +143,8 @@ def meeting(call: Conversion) -> Tensor:
 def dot_product_attention(call: Conversion) -> Tensor:
     """``scores`` of query and key (softmax), means of the values by them: all `dynamic`."""
     arguments, options = arguments_of(call), call.layer
-    if arguments["bias"] is not None:
-        raise call.unsupported("it is called with a bias")
     if options.attn_logits_soft_cap is not None:
-        raise call.unsupported("it has an attn_logits_soft_cap")
+        raise call.unsupported("its attn_logits_soft_cap can only be computed on a TPU")
     tensors = tensors_of(call)
     query, key, value = (tensors[arguments[name]] for name in ("query", "key", "value"))
     scale = arguments["scale"]
@@ -149,13 +153,32 @@ def dot_product_attention(call: Conversion) -> Tensor:
     mask = arguments["mask"]
     masks = {} if mask is None else {"mask": tensors[mask] if has_tensor(mask) else mask}
     sight = sight_of(call, "hts", shape, masks, drop_as_the_backend, is_causal=options.is_causal)
+    bias = _bias(call, arguments["bias"], shape, is_masked=bool(sight.masks))
 
     def make(part: str, activation: Activation) -> Tensor:
         operands = [(query, "thd"), (key, "shd")]
-        return product_scores(call, part, operands, "hts", sight, activation, factor=factor)
+        return product_scores(
+            call, part, operands, "hts", sight, activation, factor=factor, bias=bias
+        )
 
     scores = softmax(call, "hts", make, sight)
     return multiply(call, None, [(scores, "hts"), (value, "shv")], "thv", meeting=sight.met)
+
+
+def _bias(
+    call: Conversion, bias: Any, shape: Sequence[int], *, is_masked: bool
+) -> tuple[Tensor, str] | np.ndarray | None:
+    """Return what attention adds to its scores, as `product_scores` takes it."""
+    if has_tensor(bias):
+        return bias_of(call, "hts", shape, tensors_of(call)[bias])
+    if bias is None:
+        return None
+    if is_masked:  # a query that sees no key would see the bias
+        raise call.unsupported("it is called with a constant bias, and a mask that is none")
+    values = array(bias)
+    if values.ndim == 4 and len(values) > 1:
+        raise call.unsupported("its bias is a constant that differs from sample to sample")
+    return values[0] if values.ndim == 4 else values
 
 
 @converts("ops.Glu")
@@ -182,13 +205,13 @@ def _pooled(call: Conversion, *options: str) -> Tensor:
     """Convert the pooling layer of an operation's name and rank."""
     kind = call.call.layer_class.removesuffix("Pool")
     rank = len(call.source.shape) - 1
-    return _as_layer(call, f"{kind}Pooling{rank}D", {}, **_options(call, *options))
+    return as_layer(call, f"{kind}Pooling{rank}D", {}, **_options(call, *options))
 
 
 def _normalised(call: Conversion, class_name: str, weights: Weights) -> Tensor:
     """Convert the normalisation layer of this name; gamma and beta are there or not."""
     has = {"scale": weights["gamma"] is not None, "center": weights["beta"] is not None}
-    return _as_layer(call, class_name, weights, **has, **_axis_and_epsilon(call))
+    return as_layer(call, class_name, weights, **has, **_axis_and_epsilon(call))
 
 
 def _axis_and_epsilon(call: Conversion) -> dict[str, Any]:
@@ -202,7 +225,7 @@ def _axis_and_epsilon(call: Conversion) -> dict[str, Any]:
     }
 
 
-def _as_layer(call: Conversion, class_name: str, weights: Weights, **options: Any) -> Tensor:
+def as_layer(call: Conversion, class_name: str, weights: Weights, **options: Any) -> Tensor:
     """Convert the Keras layer of this name, built with these options on the call's source."""
     import keras
 

@@ -49,6 +49,8 @@ REORDERING = {"Moveaxis", "Rearrange", "Rot90", "Swapaxes", "Transpose"}
     "ops.GetItem",
     "ops.Hsplit",
     "ops.Hstack",
+    "ops.Imag",
+    "ops.Isreal",
     "ops.Moveaxis",
     "ops.OnesLike",
     "ops.Pad",
@@ -123,8 +125,6 @@ def cast(call: Conversion) -> Tensor:
     dtype = call.layer.dtype
     if dtype is None or "float" in str(dtype):
         return call.source
-    if "complex" in str(dtype):
-        raise call.unsupported("it makes complex numbers, which nodes do not hold")
     return call.activated(call.source, Activation(title(call), OperationFunction(call.call)))
 
 

@@ -101,7 +101,8 @@ class OperationFunction:
 
 def title(call: Conversion) -> str:
     """Name an operation with its options and operands: ``power(x, 2)``, ``elu(alpha=0.5)``."""
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", call.call.layer_class).lower()
+    words = call.call.layer_class.replace("LU", "lu")  # ReLU is one
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", words).lower()
     operands = [*call.call.args, *call.call.kwargs.values()]
     options = {k: v for k, v in vars(call.layer).items() if k[0] != "_" and k != "name"}
     shown = [f"{key}={_text(value)}" for key, value in options.items() if value is not None]

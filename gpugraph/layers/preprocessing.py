@@ -7,8 +7,9 @@ from typing import Any
 
 from gpugraph.conversion import Conversion
 from gpugraph.layers.spatial import takes_integers
+from gpugraph.layers.weights import KerasFunction
 from gpugraph.model.masks import makes_masks
-from gpugraph.population import Tensor
+from gpugraph.population import Activation, Tensor
 from gpugraph.registry import converts
 
 
@@ -42,6 +43,16 @@ from gpugraph.registry import converts
 def augmentation(call: Conversion) -> Tensor:
     """No nodes: augments in training only."""
     return call.source
+
+
+@converts("AutoContrast")
+def auto_contrast(call: Conversion) -> Tensor:
+    """One to one (`copy`), the function on the nodes, which meet in their extremes."""
+    if len(call.source.shape) != 3:
+        raise call.unsupported("it takes a single image, whose rows would be the batch")
+    # Along these axes in either layout: of channels_first too, Keras stretches each column.
+    function = Activation("auto_contrast", KerasFunction(call.layer), (1, 2))
+    return call.activated(call.source, function)
 
 
 @converts("RandomCrop")

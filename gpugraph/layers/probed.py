@@ -101,6 +101,8 @@ def _function(call: Conversion, inputs: dict[Any, Tensor]) -> Callable[[np.ndarr
                 f"it cannot be probed, for on random numbers it raises {type(error).__name__}"
                 f"{_reason(error)}"
             ) from error
+        if any(np.iscomplexobj(y) for y in arrays):
+            raise call.unsupported("it makes complex numbers, which nodes do not hold")
         expected = [(len(x), *shape) for shape in call.call.output_shapes]
         if [y.shape for y in arrays] != expected:
             raise NotAffineError(f"it gives {[y.shape for y in arrays]} in place of {expected}")

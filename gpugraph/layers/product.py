@@ -1,4 +1,4 @@
-"""Products and sums over labelled dimensions: matmul, dot, tensordot, inner, einsum, trace."""
+"""Products and sums over labelled dimensions: matmul, dot, inner, einsum, cross, trace ..."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layers.einsum import multiply, project
+from gpugraph.layers.einsum import Meeting, multiply, project
 from gpugraph.layers.operation import OperationFunction, has_tensor, tensors_of
 from gpugraph.layers.weights import array
 from gpugraph.model.layer_call import TensorRef
@@ -17,6 +17,11 @@ from gpugraph.registry import converts
 
 # Greek, which no equation uses: one label per dimension of an ellipsis, or of an operand.
 SPARE = "".join(chr(0x3B1 + i) for i in range(64))
+
+JOINED = "it joins samples of the batch"
+
+# The sign of e[i] x e[j] along e[k], of the unit vectors of space.
+LEVI_CIVITA = np.linalg.det(np.eye(3)[np.moveaxis(np.indices((3, 3, 3)), 0, -1)])
 
 Operand = tuple[Any, str]  # a tensor or a constant, and a label per dimension, the batch's too
 
@@ -31,7 +36,7 @@ def matmul(call: Conversion) -> Tensor:
         (left, lead[len(lead) - max(n - 2, 0) :] + rows + "k"),
         (right, lead[len(lead) - max(m - 2, 0) :] + "k" + columns),
     ]
-    return _product(call, operands, lead + rows + columns)
+    return product(call, operands, lead + rows + columns)
 
 
 @converts("ops.Dot")
@@ -72,7 +77,50 @@ def einsum(call: Conversion) -> Tensor:
     if not arrow:  # what occurs once, in alphabetical order
         letters = into.replace(",", "").replace("...", "")
         out = "..." + "".join(sorted(x for x in set(letters) if letters.count(x) == 1))
-    return _product(call, list(zip(operands, labels, strict=True)), out.replace("...", elided))
+    return product(call, list(zip(operands, labels, strict=True)), out.replace("...", elided))
+
+
+@converts("ops.Cross")
+def cross(call: Conversion) -> Tensor:
+    """Two components to the third: by a constant `weight` edges, of two tensors `dynamic` ones."""
+    layer, (operands, ranks) = call.layer, _operands(call)
+    lead = SPARE[: max(ranks) - 1]
+    out = _inserted(lead, layer.axisc, "k")
+    labelled = [
+        (x, _inserted(lead[len(lead) - rank + 1 :], axis, component))
+        for x, rank, axis, component in zip(
+            operands, ranks, (layer.axisa, layer.axisb), "ij", strict=True
+        )
+    ]
+    tensors = tensors_of(call)
+    shapes = [(0, *tensors[x].shape) if has_tensor(x) else np.shape(x) for x in operands]
+    if any(
+        shape[labels.index(component)] != 3
+        for shape, (_, labels), component in zip(shapes, labelled, "ij", strict=True)
+    ):
+        raise call.unsupported("its vectors have two components, or are the batch")
+    if not all(map(has_tensor, operands)):
+        return product(call, [*labelled, (LEVI_CIVITA, "ijk")], out)
+    if any(labels[0] != out[0] for _, labels in labelled):
+        raise call.unsupported(JOINED)
+    target = call.population(dynamics=OperationFunction(call.call), sources=[*tensors.values()])
+    for (ref, labels), component in zip(labelled, "ij", strict=True):
+        source = tensors[ref]
+        meeting = Meeting(component + "k", ~np.eye(3, dtype=bool))
+        sizes = dict(zip(out[1:], target.shape, strict=True))
+        into = unlike(labels[1:], source.shape, sizes)
+        project(call, source, into, target, out[1:], kind="dynamic", meeting=meeting)
+    return target
+
+
+@converts("ops.Vander")
+def powers(call: Conversion) -> Tensor:
+    """Every value to each of its powers (`dynamic`)."""
+    if call.layer.N is None:
+        raise call.unsupported("without N, how many powers it takes is the size of the batch")
+    target = call.population(dynamics=OperationFunction(call.call))
+    project(call, call.source, "", target, "p", kind="dynamic")
+    return target
 
 
 @converts("ops.CDist")
@@ -83,7 +131,7 @@ def distances(call: Conversion) -> Tensor:
         raise call.unsupported("its operands are not two tensors of one rank")
     lead = SPARE[: ranks[0] - 2]
     labelled = [(x, lead + point + "k") for x, point in zip(operands, "ij", strict=True)]
-    return _product(call, labelled, lead + "ij")
+    return product(call, labelled, lead + "ij")
 
 
 @converts("ops.RGBToGrayscale")
@@ -96,7 +144,7 @@ def grayscale(call: Conversion) -> Tensor:
     colours = np.eye(n, dtype=np.float32).reshape((n, n, 1, 1) if is_first else (n, 1, 1, n))
     luminances = OperationFunction(call.call)(colours).reshape(n, 1)
     into, out = ("bcyx", "bgyx") if is_first else ("byxc", "byxg")
-    return _product(call, [(call.call.inputs[0], into), (luminances, "cg")], out)
+    return product(call, [(call.call.inputs[0], into), (luminances, "cg")], out)
 
 
 @converts("ops.Trace")
@@ -108,7 +156,13 @@ def trace(call: Conversion) -> Tensor:
     if layer.offset or sizes[one] != sizes[other]:
         raise call.unsupported("its diagonal is not that of a square")
     labels = SPARE[:other] + SPARE[one] + SPARE[other : rank - 1]
-    return _product(call, [(operands[0], labels)], labels[:1] + labels[1:].replace(SPARE[one], ""))
+    return product(call, [(operands[0], labels)], labels[:1] + labels[1:].replace(SPARE[one], ""))
+
+
+def _inserted(labels: str, axis: int, label: str) -> str:
+    """Put a label among others, where it stands at Keras's axis."""
+    at = axis % (len(labels) + 1)
+    return labels[:at] + label + labels[at:]
 
 
 def _operands(call: Conversion) -> tuple[list[Any], list[int]]:
@@ -131,20 +185,19 @@ def _contracted(call: Conversion, left: Sequence[int], right: Sequence[int]) -> 
         other[b] = one[a]
     summed = {one[a] for a in left}
     out = "".join(x for x in (*one, *other) if x not in summed)
-    return _product(call, [(operands[0], one), (operands[1], "".join(other))], out)
+    return product(call, [(operands[0], one), (operands[1], "".join(other))], out)
 
 
-def _product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
+def product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
     """Add nodes that hold a product of tensors and constants, summed over what ``out`` lacks."""
     tensors = tensors_of(call)
-    joined = "it joins samples of the batch"
     inputs = [(x, labels) for x, labels in operands if has_tensor(x)]
     batch = inputs[0][1][0]
     if out[:1] != batch or batch in out[1:]:
-        raise call.unsupported(joined)
+        raise call.unsupported(JOINED)
     for _, labels in inputs:
         if labels[0] != batch or batch in labels[1:]:
-            raise call.unsupported(joined)
+            raise call.unsupported(JOINED)
     into = [(tensors[x], labels[1:]) for x, labels in inputs]
     constants = [(array(x), labels) for x, labels in operands if not has_tensor(x)]
     if any(n != 1 for x, labels in constants for n in _lengths(x.shape, labels, batch)):
@@ -152,7 +205,7 @@ def _product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
     sizes = dict(zip(out[1:], call.output_shape, strict=True))
     for tensor, labels in into:
         sizes |= {x: n for x, n in zip(labels, tensor.shape, strict=True) if n > 1}
-    into = [(tensor, _unlike(labels, tensor.shape, sizes)) for tensor, labels in into]
+    into = [(tensor, unlike(labels, tensor.shape, sizes)) for tensor, labels in into]
     if len(into) > 1:
         return _of_tensors(call, [x for x, _ in inputs], into, out[1:])
     ((source, labels),) = into
@@ -170,7 +223,7 @@ def _lengths(shape: Sequence[int], labels: str, wanted: str) -> list[int]:
     return [n for n, label in zip(shape, labels, strict=True) if label == wanted]
 
 
-def _unlike(labels: str, shape: Sequence[int], sizes: dict[str, int]) -> str:
+def unlike(labels: str, shape: Sequence[int], sizes: dict[str, int]) -> str:
     """Give dimensions of length 1 that broadcast to longer ones labels of their own."""
     return "".join(
         label if n == sizes.get(label, n) else SPARE[-1 - i]

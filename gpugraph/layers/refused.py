@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 REFUSED = {
-    "AutoContrast": "it stretches each image by that image's own extremes",
     "ContrastLimitedAdaptiveHistogramEqualization": "it goes by the histograms of each image",
-    "Discretization": "its output counts boundaries instead of weighing its input",
     "Equalization": "Keras gives its input as its output, so that a model with it is a cycle",
     "FlaxLayer": "it runs a program of another library, whose layers Keras does not know",
     "HashedCrossing": "its output is a hash of its inputs, which has no weights",
@@ -14,7 +12,6 @@ REFUSED = {
     "JaxLayer": "it runs a program of another library, whose layers Keras does not know",
     "Lambda": "what its function computes cannot be told from outside",
     "Layer": "it computes nothing by itself",
-    "MelSpectrogram": "its decibels depend on the loudest sample of the whole batch",
     "StringLookup": "its input is text, which no node holds",
     "TFSMLayer": "it runs a program of another library, whose layers Keras does not know",
     "TextVectorization": "its input is text, which no node holds",

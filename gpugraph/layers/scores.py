@@ -132,9 +132,37 @@ class MaskedScores:
         if self.met is not None:
             seen &= self.met
         for mask, labels in zip(arrays[n:], self.masks, strict=True):
-            sizes = dict(zip(labels, mask.shape[1:], strict=True))
-            seen &= mask.reshape(len(mask), *(sizes.get(label, 1) for label in self.out)) != 0
+            seen &= _spread(mask, labels, self.out) != 0
         return self.hide(scores, seen).reshape(-1, *self.shape)
+
+
+@dataclass(frozen=True)
+class BiasedScores:
+    """Scores to each of which the last operand adds a value.
+
+    Attributes
+    ----------
+    product : callable
+        Makes scores of the other operands.
+    bias : str
+        The labels of the last one, in the order of ``out``.
+    out : str
+    """
+
+    product: Callable[..., np.ndarray]
+    bias: str
+    out: str
+
+    def __call__(self, *arrays: np.ndarray) -> np.ndarray:
+        """Return the scores."""
+        *operands, bias = arrays
+        return self.product(*operands) + _spread(bias, self.bias, self.out)
+
+
+def _spread(values: np.ndarray, labels: str, out: str) -> np.ndarray:
+    """Shape a batch so that it broadcasts to scores; its labels stand in the order of theirs."""
+    sizes = dict(zip(labels, values.shape[1:], strict=True))
+    return values.reshape(len(values), *(sizes.get(label, 1) for label in out))
 
 
 def sight_of(
@@ -168,10 +196,7 @@ def sight_of(
     found, fixed = [], None
     for name, mask in masks.items():
         if isinstance(mask, Tensor):
-            lengths = _aligned(call, name, mask.shape, shape)
-            varying = [i for i, n in enumerate(lengths) if n > 1]
-            labels = "".join(out[i] for i in varying)
-            found.append((mask.reshape([lengths[i] for i in varying]), labels))
+            found.append(_varying(mask, _aligned(call, name, mask.shape, shape), out))
         else:
             values = array(mask) != 0
             lengths = _aligned(call, name, values.shape[1:], shape)
@@ -186,6 +211,29 @@ def sight_of(
         fixed = np.broadcast_to(fixed, (n_queries, n_keys))
     met = meeting(call, out[-2:], n_queries, n_keys, is_causal, sliding_window, fixed)
     return Sight(met, found, hide)
+
+
+def bias_of(call: Conversion, out: str, shape: Sequence[int], bias: Tensor) -> tuple[Tensor, str]:
+    """Return what is added to scores, with the labels of its dimensions.
+
+    Parameters
+    ----------
+    call, out, shape
+        As for `sight_of`.
+    bias : Tensor
+        As scores are; dimensions of length 1 count for all.
+    """
+    if len(bias.shape) != len(shape) or any(
+        n not in (1, m) for n, m in zip(bias.shape, shape, strict=True)
+    ):
+        raise call.unsupported(f"its bias has shape {bias.shape}, its scores {tuple(shape)}")
+    return _varying(bias, bias.shape, out)
+
+
+def _varying(tensor: Tensor, lengths: Sequence[int], out: str) -> tuple[Tensor, str]:
+    """See a tensor of these lengths along the dimensions of scores without those of length 1."""
+    varying = [i for i, n in enumerate(lengths) if n > 1]
+    return tensor.reshape([lengths[i] for i in varying]), "".join(out[i] for i in varying)
 
 
 def _aligned(
@@ -301,6 +349,7 @@ def product_scores(
     *,
     shape: Sequence[int] | None = None,
     factor: float = 1.0,
+    bias: tuple[Tensor, str] | np.ndarray | None = None,
 ) -> Tensor:
     """Add a population of scores that are products of queries and keys.
 
@@ -310,24 +359,30 @@ def product_scores(
     part, operands, out, activation, shape, factor
         As for `einsum.multiply`.
     sight : Sight
+    bias : array or (Tensor, str), optional
+        What is added to the scores; of a tensor (see `bias_of`) by edges (`dynamic`).
     """
-    function = None
-    if sight.masks:
+    function: Callable[..., np.ndarray] | None = None
+    added = [bias] if isinstance(bias, tuple) else []
+    if sight.masks or added:
         lengths = {
             x: n for tensor, labels in operands for x, n in zip(labels, tensor.shape, strict=True)
         }
         own = tuple(lengths[label] for label in out)
         into = tuple(labels for _, labels in operands)
-        product = SumOfProducts(into, out, own, factor)
-        function = sight.function(product, out, own if shape is None else shape)
+        function = SumOfProducts(into, out, own, factor)
+        for _, labels in added:
+            function = BiasedScores(function, labels, out)
+        function = sight.function(function, out, own if shape is None else shape)
     return multiply(
         call,
         part,
-        [*operands, *sight.masks],
+        [*operands, *added, *sight.masks],
         out,
         shape=shape,
         factor=factor,
         function=function,
+        bias=None if isinstance(bias, tuple) else bias,
         activation=activation,
         meeting=sight.met,
     )

@@ -1,10 +1,13 @@
-"""STFTSpectrogram: windows of a signal seen as frequencies."""
+"""STFTSpectrogram and MelSpectrogram: windows of a signal seen as frequencies."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
-from gpugraph.axes import fan_in, fan_out, one_to_one, window
+from gpugraph.axes import fan_in, fan_out, one_to_one, pairs, window
 from gpugraph.conversion import Conversion
 from gpugraph.layers.layout import Layout, padding_before
 from gpugraph.layers.weights import array
@@ -17,7 +20,7 @@ def stft_spectrogram(call: Conversion) -> Tensor:
     """A Fourier transform (`weight`), its squares (``name/squares``: products) and their sums."""
     mode = call.layer.mode
     if mode == "angle":
-        raise call.unsupported('an angle (mode="angle") is no function of a weighted sum')
+        raise call.unsupported('an angle (mode="angle") turns round with the sign of a rounding')
     if mode in ("real", "imag", "stft"):
         target = call.population()
         _project_spectrum(call, target, *_strides(call))
@@ -33,6 +36,77 @@ def stft_spectrogram(call: Conversion) -> Tensor:
     target = call.population(activation=ACTIVATIONS[mode], sources=[squares])
     _project_power(call, squares, target)
     return target
+
+
+@converts("MelSpectrogram")
+def mel_spectrogram(call: Conversion) -> Tensor:
+    """ops.STFT (``name/spectrum``), ``name/magnitudes`` of it (`dynamic`), in bands (`weight`)."""
+    layer, source = call.layer, call.source
+    if layer.power_to_db:
+        raise call.unsupported(
+            "its decibels depend on the loudest sample of the whole batch (power_to_db=True)"
+        )
+    spectrum, (steps, frequencies) = _transform(call)
+    bands = array(
+        layer.linear_to_mel_weight_matrix(
+            num_mel_bins=layer.num_mel_bins,
+            num_spectrogram_bins=frequencies,
+            sampling_rate=layer.sampling_rate,
+            lower_edge_hertz=layer.min_freq,
+            upper_edge_hertz=layer.max_freq,
+        )
+    )
+    if call.output_shape != (layer.num_mel_bins, steps):
+        raise call.unsupported(
+            f"Keras notes the shape {call.output_shape} for {layer.num_mel_bins} bands in {steps} "
+            "steps"
+        )
+    parts = call.convert(spectrum, "spectrum", [source], [(steps, frequencies)] * 2)
+    magnitudes = call.population(
+        "magnitudes", (steps, frequencies), dynamics=Magnitudes(layer.mag_exp), sources=parts
+    )
+    for part in parts:
+        call.project_elementwise(part, magnitudes, kind="dynamic")
+    target = call.population(sources=[magnitudes])
+    src, dst = np.nonzero(bands)
+    share = bands[src, dst]
+    axis = pairs(src, dst, np.zeros_like(src), frequencies, layer.num_mel_bins, 1, share)
+    axes = [one_to_one(steps).place(frequencies, 1), axis.place(src=1, dst=steps)]
+    call.project(magnitudes, target, axes)
+    return target
+
+
+def _transform(call: Conversion) -> tuple[Any, tuple[int, int]]:
+    """Return the operation that transforms the windows of a signal, and what shape it gives."""
+    import keras
+
+    layer = call.layer
+    if len(call.source.shape) != 1:
+        raise call.unsupported(f"Keras notes a wrong shape for an input {call.source.shape}")
+    real, _ = keras.ops.stft(
+        keras.KerasTensor((1, *call.source.shape), dtype=call.dtype.name),
+        sequence_length=layer.sequence_length,
+        sequence_stride=layer.sequence_stride,
+        fft_length=layer.fft_length,
+        window=layer.window,
+    )
+    return real._keras_history.operation, real.shape[1:]
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """Sizes of complex numbers, raised to a power.
+
+    Attributes
+    ----------
+    power : float
+    """
+
+    power: float
+
+    def __call__(self, real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
+        """Return the sizes, from both parts."""
+        return np.hypot(real, imaginary) ** self.power
 
 
 def _magnitude(power: np.ndarray) -> np.ndarray:

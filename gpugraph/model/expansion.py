@@ -413,6 +413,12 @@ class Expansion:
     ) -> list[TensorRef]:
         import keras
 
+        if any("complex" in spec.dtype for spec in specs):
+            raise UnsupportedLayerError(
+                f"Cannot convert layer '{call.name}' ({call.layer_class}): it makes complex "
+                "numbers, which nodes do not hold. Keep real and imaginary parts in tensors of "
+                "their own, as keras.ops.fft does."
+            )
         self.calls.append(call)
         refs = [TensorRef(call.name, i) for i in range(len(specs))]
         for ref, spec in zip(refs, specs, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from gpugraph.views import Weight, factor_shares, gain_view, weight_view
 
 if TYPE_CHECKING:
     from gpugraph.projection import Projection
+
+Send = Callable[[Array, Array], Array]
 
 NEUTRAL: dict[Reduce, float] = {"sum": 0.0, "max": -np.inf, "min": np.inf, "product": 1.0}
 
@@ -42,10 +45,8 @@ def join(into: Array, values: Array, reduce: Reduce) -> None:
 
 def apply(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:
     """Join a batch of values, sent along the edges, to what y holds; see `Projection.apply`."""
-    if projection.is_listed:
-        _apply_listed(projection, x, weight, reduce, y)
-    elif reduce != "sum" and not _is_uniform(projection, weight):
-        _apply_runs(projection, x, weight, reduce, y)
+    if projection.is_listed or (reduce != "sum" and not _is_uniform(projection, weight)):
+        send_each(projection, x, partial(_weighed, weight=weight), reduce, y)
     elif weight is not None and projection.has_factors:
         _apply_factors(projection, x, weight, y)
     elif weight in ("positive", "negative") and projection.has_negative_gain:
@@ -117,8 +118,33 @@ def _add_taps(
         one_tap.add(part, kernel[tuple(tap)], into, weight)
 
 
-def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array) -> None:
-    """`apply` where every edge must be weighed before values are joined: run by run."""
+def send_each(projection: Projection, x: Array, send: Send, reduce: Reduce, y: Array) -> None:
+    """Join what ``send`` makes of each edge's value and weight to what y holds.
+
+    Parameters
+    ----------
+    projection : Projection
+    x : array of shape ``(batch, source.size)``
+    send : callable
+        Of values and of weights, which broadcast to them.
+    reduce : {"sum", "max", "min", "product"}
+    y : array of shape ``(batch, target.size)``
+    """
+    if projection.is_listed:
+        _send_listed(projection, x, send, reduce, y)
+    else:
+        _send_runs(projection, x, send, reduce, y)
+
+
+def _weighed(values: Array, weights: Array, weight: Weight) -> Array:
+    """Values times the view of the weights."""
+    if weight is None:
+        return values
+    return values * weight_view(weights, weight).astype(values.dtype, copy=False)
+
+
+def _send_runs(projection: Projection, x: Array, send: Send, reduce: Reduce, y: Array) -> None:
+    """`send_each` for an outer product: run by run."""
     xp = namespace_of(x)
     axes, whole = projection.axes, slice(None)
     values = projection.source_view(x)
@@ -142,23 +168,19 @@ def _apply_runs(projection: Projection, x: Array, weight: Weight, reduce: Reduce
                 weights = weights * along(xp.asarray(gain), i, weights.ndim)
         for factor, at in ((before, src), (after, dst)):
             weights = weights if factor is None else weights * factor[tuple(at)]
-        part = values[(whole, *src)] * weight_view(weights, weight).astype(x.dtype, copy=False)
+        part = send(values[(whole, *src)], weights)
         for i, run in zip(stepped, runs, strict=True):
             if _length(run.dst) < part.shape[i + 1]:
                 part = REDUCTION[reduce](xp)(part, axis=i + 1, keepdims=True)
         join(target[(whole, *dst)], part, reduce)
 
 
-def _apply_listed(
-    projection: Projection, x: Array, weight: Weight, reduce: Reduce, y: Array
-) -> None:
-    """`apply` for edges picked one by one."""
+def _send_listed(projection: Projection, x: Array, send: Send, reduce: Reduce, y: Array) -> None:
+    """`send_each` for edges picked one by one."""
     xp = namespace_of(x)
     axis = projection.axes[0]
     src, dst = kept(axis.src, xp), kept(axis.dst, xp)
-    values = x[:, src]
-    if weight is not None:
-        values = values * weight_view(projection.listed_weight(xp), weight).astype(x.dtype)
+    values = send(x[:, src], projection.listed_weight(xp))
     if xp is np or reduce == "sum":
         for row, value in zip(y, values, strict=True):
             JOIN[reduce](xp).at(row, dst, value)

@@ -6,6 +6,7 @@ graph was built of, and come back in another order of the vertices, as cuGraph's
 
 import inspect
 import json
+import sys
 import types
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import pandas as pd
 from networkx.algorithms.centrality import betweenness
 
 from gpugraph.cuda_libraries import LIBRARIES
+from gpugraph.edge_maker import EdgeMaker
+from gpugraph.engines import cugraph_graph
 
 CONTRACT = json.loads(Path(__file__).with_name("signatures.json").read_text())
 SIGNATURES = CONTRACT["signatures"]
@@ -374,3 +377,21 @@ def nx_cugraph():
 
     module.DiGraph = DiGraph
     return module
+
+
+def install(monkeypatch, **device):
+    """Put stand-ins in the place of CuPy and RAPIDS; return pylibcugraph's."""
+    library = Pylibcugraph()
+    modules = {
+        "cupy": cupy(**device),
+        "pylibcugraph": library,
+        "cudf": cudf(),
+        "cugraph": cugraph(),
+        "nx_cugraph": nx_cugraph(),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(
+        cugraph_graph, "edge_maker", lambda projection, ids, xp: EdgeMaker(projection, ids)
+    )
+    return library

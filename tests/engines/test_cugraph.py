@@ -12,7 +12,6 @@ import pytest
 
 import gpugraph as gg
 from gpugraph.algorithms.shortest_paths import pivots
-from gpugraph.edge_maker import EdgeMaker
 from gpugraph.engines import cugraph, cugraph_export, cugraph_graph
 from tests.algorithms.graphs import (
     graph_of,
@@ -35,29 +34,6 @@ EDGES = [(0, 1, 2.0), (0, 2, 1.0), (1, 2, 0.5), (2, 3, 1.0), (2, 3, 0.25), (1, 4
 
 def drawn():
     return of_edges(EDGES, [1, 1, 1, 1, 2])
-
-
-@pytest.fixture
-def rapids(monkeypatch):
-    """Stand-ins in the place of CuPy and RAPIDS; returns pylibcugraph's."""
-    return _install(monkeypatch)
-
-
-def _install(monkeypatch, **device):
-    library = fakes.Pylibcugraph()
-    modules = {
-        "cupy": fakes.cupy(**device),
-        "pylibcugraph": library,
-        "cudf": fakes.cudf(),
-        "cugraph": fakes.cugraph(),
-        "nx_cugraph": fakes.nx_cugraph(),
-    }
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(
-        cugraph_graph, "edge_maker", lambda projection, ids, xp: EdgeMaker(projection, ids)
-    )
-    return library
 
 
 def test_the_contract_binds_as_the_real_functions_do():
@@ -228,84 +204,88 @@ def test_weak_components(rapids, build):
 
 
 def test_bfs(rapids):
-    found = cugraph.bfs(drawn(), 0)
+    found = gg.bfs(drawn(), 0, engine="cugraph")
     np.testing.assert_array_equal(found, [0, 1, 1, 2, 2, np.inf])
     np.testing.assert_array_equal(found.predecessors, [-1, 0, 0, 2, 1, -1])
-    assert cugraph.bfs(drawn(), 0, depth_limit=1)[3] == np.inf
-    np.testing.assert_array_equal(cugraph.bfs(drawn(), 0, depth_limit=2**40), found)
-    np.testing.assert_array_equal(cugraph.bfs(drawn(), [3, 4]), [np.inf] * 3 + [0, 0, np.inf])
+    assert gg.bfs(drawn(), 0, depth_limit=1, engine="cugraph")[3] == np.inf
+    np.testing.assert_array_equal(gg.bfs(drawn(), 0, depth_limit=2**40, engine="cugraph"), found)
+    np.testing.assert_array_equal(
+        gg.bfs(drawn(), [3, 4], engine="cugraph"), [np.inf] * 3 + [0, 0, np.inf]
+    )
 
 
 def test_bfs_refuses_what_is_not_there(rapids):
     with pytest.raises(gg.SelectionError, match="no node 99"):
-        cugraph.bfs(drawn(), 99)
+        gg.bfs(drawn(), 99, engine="cugraph")
     with pytest.raises(gg.SelectionError, match="depth_limit"):
-        cugraph.bfs(drawn(), 0, depth_limit=0)
+        gg.bfs(drawn(), 0, depth_limit=0, engine="cugraph")
 
 
 def test_sssp_by_inverse_weights(rapids):
-    found = cugraph.sssp(drawn(), 0, "inverse")
+    found = gg.sssp(drawn(), 0, "inverse", engine="cugraph")
     np.testing.assert_allclose(found, [0, 0.5, 1, 2, 8.5, np.inf])
     np.testing.assert_array_equal(found.predecessors, [-1, 0, 0, 2, 1, -1])
 
 
 def test_sssp_by_weights(rapids):
-    np.testing.assert_allclose(cugraph.sssp(drawn(), 0, "weight"), [0, 2, 1, 1.25, 2.125, np.inf])
+    np.testing.assert_allclose(
+        gg.sssp(drawn(), 0, "weight", engine="cugraph"), [0, 2, 1, 1.25, 2.125, np.inf]
+    )
 
 
 def test_sssp_by_negative_logarithms_finds_the_strongest_path(rapids):
     graph = of_edges([(0, 1, 0.5), (1, 2, 0.5), (0, 2, 0.125), (2, 3, 1.0), (1, 4, 0.0)])
-    found = np.exp(-np.asarray(cugraph.sssp(graph, 0, "negative_log")))
+    found = np.exp(-np.asarray(gg.sssp(graph, 0, "negative_log", engine="cugraph")))
     np.testing.assert_allclose(found, [1, 0.5, 0.25, 0.25, 0])
     with pytest.raises(gg.SelectionError, match=r"at most 1.*largest is 2"):
-        cugraph.sssp(drawn(), 0, "negative_log")
+        gg.sssp(drawn(), 0, "negative_log", engine="cugraph")
 
 
 def test_sssp_along_lengths_of_0(rapids):
     graph = of_edges([(0, 1, 1.0), (1, 2, 1.0)], [1] * 4)
     for rule, weight in (("negative_log", "magnitude"), ("negative_log", None)):
-        found = cugraph.sssp(graph, 0, rule, weight)
+        found = gg.sssp(graph, 0, rule, weight, engine="cugraph")
         np.testing.assert_array_equal(found, [0, 0, 0, np.inf])
         np.testing.assert_array_equal(found.predecessors, [-1, 0, 1, -1])
     zeros = of_edges([(0, 1, 0.0), (1, 2, 0.0)], [1] * 4)
-    np.testing.assert_array_equal(cugraph.sssp(zeros, 0, "weight"), [0, 0, 0, np.inf])
+    np.testing.assert_array_equal(gg.sssp(zeros, 0, "weight", engine="cugraph"), [0, 0, 0, np.inf])
 
 
 def test_sssp_leaves_out_lengths_beyond_floats(rapids):
     graph = of_edges([(0, 1, 1e-310), (0, 2, 0.5)], [1] * 3)
-    np.testing.assert_array_equal(cugraph.sssp(graph, 0, "inverse"), [0, np.inf, 2])
+    np.testing.assert_array_equal(gg.sssp(graph, 0, "inverse", engine="cugraph"), [0, np.inf, 2])
 
 
 @pytest.mark.parametrize(("weight", "dtype"), [(2e-38, np.float32), (1e-307, np.float64)])
 def test_sssp_refuses_lengths_whose_sum_is_beyond_floats(rapids, weight, dtype):
     graph = of_edges([(i, i + 1, weight) for i in range(20)], [1] * 21)
     with pytest.raises(gg.RangeError, match="sum of all lengths"):
-        cugraph.sssp(graph, 0, "inverse", dtype=dtype)
-    assert cugraph.sssp(graph, 0, "negative_log", dtype=dtype)[20] < np.inf
+        gg.sssp(graph, 0, "inverse", dtype=dtype, engine="cugraph")
+    assert gg.sssp(graph, 0, "negative_log", dtype=dtype, engine="cugraph")[20] < np.inf
 
 
 def test_sssp_wants_a_rule_and_a_node(rapids):
     with pytest.raises(gg.SelectionError, match=r"rule 'length'.*'inverse', 'negative_log'"):
-        cugraph.sssp(drawn(), 0, "length")
+        gg.sssp(drawn(), 0, "length", engine="cugraph")
     with pytest.raises(TypeError, match="length"):
-        cugraph.sssp(drawn(), 0)
+        gg.sssp(drawn(), 0, engine="cugraph")
     with pytest.raises(gg.SelectionError, match="no node 99"):
-        cugraph.sssp(drawn(), 99, "inverse")
+        gg.sssp(drawn(), 99, "inverse", engine="cugraph")
     with pytest.raises(gg.SelectionError, match="float64 or float32, not float16"):
-        cugraph.sssp(drawn(), 0, "inverse", dtype=np.float16)
+        gg.sssp(drawn(), 0, "inverse", dtype=np.float16, engine="cugraph")
 
 
 def test_cores_and_triangles(rapids):
-    np.testing.assert_array_equal(cugraph.core_number(drawn()), [2, 2, 2, 1, 1, 0])
-    np.testing.assert_array_equal(cugraph.k_core(drawn(), 2), [1, 1, 1, 0, 0, 0])
-    np.testing.assert_array_equal(cugraph.triangle_count(drawn()), [1, 1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(gg.core_number(drawn(), engine="cugraph"), [2, 2, 2, 1, 1, 0])
+    np.testing.assert_array_equal(gg.k_core(drawn(), 2, engine="cugraph"), [1, 1, 1, 0, 0, 0])
+    np.testing.assert_array_equal(gg.triangle_count(drawn(), engine="cugraph"), [1, 1, 1, 0, 0, 0])
     assert rapids.last("SGGraph")["drop_multi_edges"]
 
 
 @pytest.mark.parametrize("name", ["louvain", "leiden", "ecg"])
 def test_communities(rapids, name):
     graph = two_branches()
-    found = getattr(cugraph, name)(graph, resolution=1.0)
+    found = getattr(gg, name)(graph, resolution=1.0)
     labels = np.asarray(found)
     parts = [set(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)]
     undirected = nx.Graph(nx.DiGraph(graph.to_scipy("magnitude")))
@@ -314,7 +294,7 @@ def test_communities(rapids, name):
 
 
 def test_parallel_edges_add_up_in_communities(rapids):
-    cugraph.louvain(drawn())
+    gg.louvain(drawn(), engine="cugraph")
     given = rapids.last("SGGraph")
     edges = zip(given["src_or_offset_array"], given["dst_or_index_array"], strict=True)
     weights = dict(zip([tuple(map(int, e)) for e in edges], given["weight_array"], strict=True))
@@ -325,7 +305,7 @@ def test_parallel_edges_add_up_in_communities(rapids):
 @pytest.mark.parametrize("name", ["leiden", "ecg"])
 @pytest.mark.parametrize("seed", [7, np.int64(7), np.uint8(7)])
 def test_a_seed_is_passed_on(rapids, name, seed):
-    getattr(cugraph, name)(two_branches(), seed=seed)
+    getattr(gg, name)(two_branches(), seed=seed)
     assert rapids.last(name)["random_state"] == 7
 
 
@@ -334,11 +314,11 @@ def test_a_seed_is_passed_on(rapids, name, seed):
 def test_a_seed_is_a_whole_number(rapids, name, seed):
     options = {"n_clusters": 2} if name == "spectral_modularity" else {}
     with pytest.raises(gg.SelectionError, match="seed must be a whole number"):
-        getattr(cugraph, name)(two_branches(), seed=seed, **options)
+        getattr(gg, name)(two_branches(), seed=seed, **options)
 
 
 def test_spectral_modularity(rapids):
-    found = cugraph.spectral_modularity(two_branches(), 3, n_eigenvectors=3, seed=np.int64(0))
+    found = gg.spectral_modularity(two_branches(), 3, n_eigenvectors=3, seed=np.int64(0))
     np.testing.assert_array_equal(found, np.arange(len(found)) % 3)
 
 
@@ -356,7 +336,7 @@ def test_spectral_modularity_refuses_clusters_that_there_cannot_be(
     rapids, n_clusters, n_eigenvectors, message
 ):
     with pytest.raises(gg.SelectionError, match=message):
-        cugraph.spectral_modularity(drawn(), n_clusters, n_eigenvectors=n_eigenvectors)
+        gg.spectral_modularity(drawn(), n_clusters, n_eigenvectors=n_eigenvectors)
     assert rapids.calls == []
 
 
@@ -364,11 +344,11 @@ def test_spectral_modularity_refuses_clusters_that_there_cannot_be(
     "call",
     [
         lambda g: gg.pagerank(g, weight="weight", engine="cugraph"),
-        lambda g: cugraph.louvain(g, "weight"),
-        lambda g: cugraph.leiden(g, "weight"),
-        lambda g: cugraph.ecg(g, "weight"),
-        lambda g: cugraph.spectral_modularity(g, 2, "weight"),
-        lambda g: cugraph.sssp(g, 0, "weight", "weight"),
+        lambda g: gg.louvain(g, "weight", engine="cugraph"),
+        lambda g: gg.leiden(g, "weight"),
+        lambda g: gg.ecg(g, "weight"),
+        lambda g: gg.spectral_modularity(g, 2, "weight"),
+        lambda g: gg.sssp(g, 0, "weight", "weight", engine="cugraph"),
     ],
 )
 def test_signed_weights_never_reach_cugraph(rapids, call):
@@ -381,7 +361,7 @@ def test_signed_weights_never_reach_cugraph(rapids, call):
 def test_communities_need_weights(rapids, name):
     for graph, view in ((without_edges(), None), (layered([2, 2]), "negative")):
         with pytest.raises(gg.UndefinedMeasureError, match="no edge weighs more than 0"):
-            getattr(cugraph, name)(graph, view)
+            getattr(gg, name)(graph, view)
 
 
 @pytest.mark.parametrize(
@@ -401,7 +381,7 @@ def test_communities_need_weights(rapids, name):
 )
 def test_numbers_that_cugraph_would_refuse(rapids, name, options):
     with pytest.raises(gg.SelectionError, match=f"{next(iter(options))}"):
-        getattr(cugraph, name)(two_branches(), **options)
+        getattr(gg, name)(two_branches(), **options)
     assert rapids.calls == []
 
 
@@ -409,11 +389,11 @@ def test_numbers_that_cugraph_would_refuse(rapids, name, options):
     "call",
     [
         lambda g: gg.pagerank(g, weight="weight", engine="cugraph"),
-        lambda g: cugraph.louvain(g, "weight"),
-        lambda g: cugraph.leiden(g, "weight"),
-        lambda g: cugraph.ecg(g, "weight"),
-        lambda g: cugraph.spectral_modularity(g, 2, "weight"),
-        lambda g: cugraph.sssp(g, 0, "inverse", "weight"),
+        lambda g: gg.louvain(g, "weight", engine="cugraph"),
+        lambda g: gg.leiden(g, "weight"),
+        lambda g: gg.ecg(g, "weight"),
+        lambda g: gg.spectral_modularity(g, 2, "weight"),
+        lambda g: gg.sssp(g, 0, "inverse", "weight", engine="cugraph"),
     ],
 )
 def test_signed_view_of_weights_that_are_not_negative(rapids, call):
@@ -444,14 +424,14 @@ def test_parallel_edges_are_known_without_making_edges(build, expected):
 
 
 def test_too_large_a_graph_is_refused_with_what_would_fit(monkeypatch):
-    _install(monkeypatch, free=10_000)
+    fakes.install(monkeypatch, free=10_000)
     message = r"only 10 kB of GPU memory.*About \d+ edges would fit.*makes no edges"
     with pytest.raises(gg.GraphTooLargeError, match=message):
         gg.pagerank(layered([30, 30]), engine="cugraph")
 
 
 def test_cugraph_finds_cupys_cache_given_back(monkeypatch):
-    library = _install(monkeypatch, cached=10**8)
+    library = fakes.install(monkeypatch, cached=10**8)
     pool = sys.modules["cupy"].get_default_memory_pool()
     kept, real = [], library.SGGraph
 
@@ -474,7 +454,11 @@ def test_a_gpu_without_memory_for_cugraph(rapids, monkeypatch):
         raise RuntimeError("cudaErrorMemoryAllocation: out of memory")
 
     monkeypatch.setattr(sys.modules["cupy"].cuda.runtime, "memGetInfo", fail)
-    for call in (cugraph.louvain, gg.NeuronGraph.to_cugraph, gg.NeuronGraph.to_nx_cugraph):
+    for call in (
+        lambda g: gg.louvain(g, engine="cugraph"),
+        gg.NeuronGraph.to_cugraph,
+        gg.NeuronGraph.to_nx_cugraph,
+    ):
         with pytest.raises(gg.GraphTooLargeError, match=r"ran out of memory.*Free what else"):
             call(drawn())
 
@@ -492,7 +476,7 @@ def test_a_gpu_that_runs_out_of_memory(rapids, monkeypatch, error):
 
     monkeypatch.setattr(fakes._Answers, "louvain", fail)
     with pytest.raises(gg.GraphTooLargeError, match=r"GPU ran out of memory in Louvain.*subgraph"):
-        cugraph.louvain(two_branches())
+        gg.louvain(two_branches(), engine="cugraph")
 
 
 def test_what_does_not_converge_in_cugraph(rapids, monkeypatch):
@@ -510,7 +494,7 @@ def test_other_errors_of_cugraphs_are_passed_on(rapids, monkeypatch):
 
     monkeypatch.setattr(fakes._Answers, "louvain", fail)
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        cugraph.louvain(two_branches())
+        gg.louvain(two_branches(), engine="cugraph")
 
 
 def test_more_edges_than_int32_make_int64_ids(rapids, monkeypatch):
@@ -524,19 +508,20 @@ def test_spectral_modularity_refuses_more_than_int32(rapids):
     graph = drawn()
     graph.__dict__["n_edges"] = 2**30
     with pytest.raises(gg.GraphTooLargeError, match=r"fewer than 2\*\*30 edges"):
-        cugraph.spectral_modularity(graph, 2)
+        gg.spectral_modularity(graph, 2)
 
 
 @pytest.mark.parametrize(
     ("call", "what", "instead"),
     [
-        (cugraph.louvain, "Louvain", "gpugraph's own measures"),
+        (lambda g: gg.louvain(g, engine="cugraph"), "Louvain", "gpugraph.louvain"),
+        (gg.leiden, "Leiden", "gpugraph.louvain"),
         (lambda g: gg.pagerank(g, engine="cugraph"), "PageRank by cuGraph", "the default engine"),
         (lambda g: g.to_cudf(), "to_cudf", r"to_dask\(\)"),
         (lambda g: g.to_cugraph(), "to_cugraph", r"to_networkx\(\)"),
         (lambda g: g.to_nx_cugraph(), "to_nx_cugraph", r"to_scipy\(\)"),
     ],
-    ids=["louvain", "pagerank", "to_cudf", "to_cugraph", "to_nx_cugraph"],
+    ids=["louvain", "leiden", "pagerank", "to_cudf", "to_cugraph", "to_nx_cugraph"],
 )
 def test_no_gpu(monkeypatch, call, what, instead):
     monkeypatch.setitem(sys.modules, "cupy", None)
@@ -560,7 +545,7 @@ def test_cupy_without_cugraph(rapids, monkeypatch):
     monkeypatch.setitem(sys.modules, "pylibcugraph", None)
     message = r"Louvain needs pylibcugraph.*pip install 'gpugraph\[cuda1[23]\]'"
     with pytest.raises(gg.MissingDependencyError, match=message):
-        cugraph.louvain(drawn())
+        gg.louvain(drawn(), engine="cugraph")
 
 
 @pytest.mark.parametrize(
@@ -589,7 +574,7 @@ def test_a_library_that_refuses_the_driver(rapids, monkeypatch):
 
 
 def test_a_measure_that_is_not_cugraphs():
-    from gpugraph.engines import is_networkx
+    from gpugraph.engines.choice import is_networkx
 
     with pytest.raises(gg.SelectionError, match="not from cuGraph"):
         is_networkx("cugraph")

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
+from keras.src.activations.activations import Mish, ReLU
 from keras.src.ops.numpy import Abs
+from keras.src.quantizers.quantizers import FakeQuantWithMinMaxVars
 
 import gpugraph as gg
 from gpugraph.layers.elementwise import BINARY, UNARY
@@ -22,8 +24,9 @@ OPTIONS = {
 
 def function_named(name):
     """Return the function of keras.ops whose operation has this class name."""
-    if name == "Abs":  # keras.ops.abs makes an Absolute; models of old may hold the other
-        return lambda x: Abs()(x)
+    # keras.ops has no function that makes these; models hold them all the same.
+    if name in ("Abs", "Mish", "ReLU"):
+        return lambda x: {"Abs": Abs, "Mish": Mish, "ReLU": ReLU}[name]()(x)
     names = {n.replace("_", "").lower(): n for n in dir(ops)}
     return getattr(ops, names[name.lower()])
 
@@ -41,6 +44,10 @@ def binary(name):
 ROWS = {
     **{f"ops.{name}": (unary(name), SHAPE) for name in UNARY},
     **{f"ops.{name}": (binary(name), SHAPE, SHAPE) for name in BINARY},
+    "ops.FakeQuantWithMinMaxVars": (
+        lambda x: keras.quantizers.fake_quant_with_min_max_vars(x, -1.0, 1.5),
+        SHAPE,
+    ),
     "ops.Select": (lambda x: ops.select([x > 0.5, x < -0.5], [x, -x], 0.0), SHAPE),
     "ops.Where": (lambda x: ops.where(x > 0, x, ops.exp(x)), SHAPE),
 }
@@ -102,12 +109,32 @@ def test_of_a_tensor_and_a_constant_a_function_on_nodes(name, constant, swapped)
         (lambda x: ops.log_sigmoid(x), "log_sigmoid"),
         (lambda x: ops.array(x, "int32"), "array(dtype=int32)"),
         (lambda x: ops.cast(x, "bool"), "cast(dtype=bool)"),
+        (
+            lambda x: keras.activations.relu(x, 0.1, max_value=1.5),
+            "relu(negative_slope=0.1, max_value=1.5, threshold=0)",
+        ),
     ],
 )
 def test_names_tell_options_and_operands(function, name):
     graph = assert_computes(function, SHAPE)
     (_, population) = graph.populations.values()
     assert population.activation.name == name
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_ranges_of_channels(axis):
+    low = -np.arange(1.0, SHAPE[axis - (axis > 0)] + 1).astype(np.float32)
+    quantize = FakeQuantWithMinMaxVars(num_bits=3, axis=axis)
+    graph = assert_computes(lambda x: quantize(x, low, -low), SHAPE)
+    assert (kinds(graph), graph.n_edges) == ({"copy"}, 6)
+
+
+def test_ranges_of_samples_or_of_inputs_are_refused():
+    quantize = FakeQuantWithMinMaxVars(axis=0)
+    assert_refused(lambda x: quantize(x, -TABLE[0], TABLE[0]), SHAPE, why="the batch's")
+    quantize = FakeQuantWithMinMaxVars(axis=1)
+    why = "its range depends on the inputs"
+    assert_refused(lambda x: quantize(x, x, x), (2,), why=why)
 
 
 def test_a_constant_may_enlarge_the_tensor():
@@ -163,10 +190,18 @@ def test_random_broadcasting(shape, data):
         (lambda x: ops.clip(x, np.zeros((4, 3)), 1), [(3,)], "from sample to sample"),
         (lambda x: ops.bitwise_not(ops.cast(x, "int32")), [(3,)], "whole numbers or their bits"),
         (lambda x: ops.cast(x, "complex64"), [(3,)], "makes complex numbers"),
+        (lambda x: ops.real(x * 1j), [(3,)], "makes complex numbers"),
+        (lambda x: ops.real(x + np.complex64(1j)), [(3,)], "makes complex numbers"),
     ],
 )
 def test_what_meets_the_batch_or_has_no_nodes_is_refused(function, shapes, why):
     assert_refused(function, *shapes, why=why)
+
+
+def test_complex_inputs_are_refused():
+    x = keras.Input((3,), dtype="complex64", name="waves")
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'waves'.*makes complex numbers"):
+        gg.from_keras(keras.Model(x, ops.real(x)))
 
 
 def test_tensors_of_different_rank_are_refused():

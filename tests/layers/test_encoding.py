@@ -9,7 +9,8 @@ ROWS = {
     "CategoryEncoding": (
         layers.CategoryEncoding(3, output_mode="count"),
         keras.Input((4,), dtype="int32"),
-    )
+    ),
+    "Discretization": (layers.Discretization([-0.5, 0.2, 0.7], output_mode="count"), (4,)),
 }
 TOKENS = np.array([[0, 3, 3, 1], [2, 2, 2, 2], [4, 0, 1, 3]])
 
@@ -60,3 +61,54 @@ def test_weighted_counts_are_refused():
     counts = layers.CategoryEncoding(5, output_mode="count")(tokens, count_weights=weights)
     with pytest.raises(gg.UnsupportedLayerError, match="called on 2 tensors instead of one"):
         gg.from_keras(keras.Model([tokens, weights], counts))
+
+
+NUMBERS = np.array([[-3, -0.5, 0.19, 0.2], [0.7, 1, 0.5, np.nan], [0, 0, 0, 0]], np.float32)
+
+
+@pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
+@pytest.mark.parametrize("length", [1, 3])
+def test_bins_of_numbers(length, mode):
+    inputs = keras.Input((length,), name="numbers")
+    layer = layers.Discretization([-0.5, 0.2, 0.7], output_mode=mode, name="places")
+    model = keras.Model(inputs, layer(inputs))
+    graph = gg.from_keras(model)
+    numbers = NUMBERS[:, :length]
+    np.testing.assert_array_equal(
+        graph.evaluate(numbers)["places"], model.predict(numbers, verbose=0)
+    )
+    assert graph.verify().passed
+    kinds = {"int": ["copy"], "one_hot": ["choice"]}.get(mode, ["choice", "copy"])
+    assert [p.kind for p in graph.projections] == kinds
+    assert graph.projections[0].n_edges == length * (1 if mode == "int" else 4)
+
+
+def test_bins_of_several_dimensions():
+    inputs = keras.Input((2, 3, 1))
+    for mode, shape in (("int", (2, 3, 1)), ("one_hot", (2, 3, 4))):
+        layer = layers.Discretization([-0.5, 0.2, 0.7], output_mode=mode)
+        graph = gg.from_keras(keras.Model(inputs, layer(inputs)))
+        assert [*graph.populations.values()][-1].shape == shape
+        assert graph.verify().passed
+
+
+def test_boundaries_that_were_adapted():
+    layer = layers.Discretization(num_bins=4)
+    layer.adapt(np.linspace(-2, 2, 101))
+    inputs = keras.Input((5,))
+    assert gg.from_keras(keras.Model(inputs, layer(inputs))).verify().passed
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"num_bins": 4}, "adapt it first"),
+        ({"bin_boundaries": [0.0], "output_mode": "count"}, "wrong dimension of an input"),
+        ({"bin_boundaries": [0.0], "output_mode": "one_hot", "sparse": True}, "sparse tensors"),
+    ],
+)
+def test_bins_that_are_refused(options, why):
+    inputs = keras.Input((2, 3))
+    model = keras.Model(inputs, layers.Discretization(**options)(inputs))
+    with pytest.raises(gg.UnsupportedLayerError, match=why):
+        gg.from_keras(model)

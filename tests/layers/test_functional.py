@@ -173,11 +173,64 @@ def test_attention_with_a_constant_mask():
     assert graph.n_edges == 4 * mask.sum() * 2 * 3
 
 
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}])
+@pytest.mark.parametrize("shape", [(1, 2, 4, 4), (2, 4, 4), (1, 1, 4, 4), (1, 2, 1, 4), (4, 4)])
+def test_a_constant_bias_is_one_of_the_scores(shape, options):
+    def function(x, **more):
+        return ops.dot_product_attention(x, x, x, **options, **more)
+
+    bias = 2 * weights(*shape)
+    graph = assert_computes(lambda x: function(x, bias=bias), (4, 2, 3))
+    scores = graph.populations[graph.projections[0].target.name]
+    np.testing.assert_array_equal(scores.bias, bias.reshape(shape[-3:]))
+    assert graph.n_edges == assert_computes(function, (4, 2, 3)).n_edges
+
+
+@pytest.mark.parametrize("couplings", [False, True])
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("shape", [(2, 4, 5), (1, 4, 5), (2, 1, 5), (1, 1, 1)])
+def test_a_bias_has_edges_to_its_scores(shape, is_causal, couplings):
+    def function(query, key, bias):
+        return ops.dot_product_attention(query, key, key, bias=bias, is_causal=is_causal)
+
+    graph = assert_computes(function, (4, 2, 3), (5, 2, 3), shape, couplings=couplings)
+    bias = [*graph.populations.values()][2]
+    n_met = np.tri(4, 5).sum() if is_causal else 20
+    (from_bias,) = [p for p in graph.projections if p.source is bias]
+    assert (from_bias.kind, from_bias.n_edges) == ("dynamic", 2 * n_met)
+
+
+def test_attention_with_a_bias_and_a_mask():
+    query, key = keras.Input((4, 2, 3)), keras.Input((5, 2, 3))
+    bias, mask = keras.Input((1, 4, 5)), keras.Input((2, 1, 5), dtype="bool")
+    attended = ops.dot_product_attention(query, key, key, bias=bias, mask=mask)
+    rng = np.random.default_rng(0)
+    x = [rng.standard_normal((5, *shape)) for shape in ((4, 2, 3), (5, 2, 3), (1, 4, 5))]
+    there = rng.random((5, 2, 1, 5)) > 0.5
+    there[0], there[1] = False, True
+    graph = gg.from_keras(keras.Model([query, key, bias, mask], attended))
+    assert graph.verify([*x, there]).passed
+
+
+def test_a_constant_bias_beside_a_mask_is_refused():
+    x, mask = keras.Input((4, 2, 3)), keras.Input((1, 4, 4), dtype="bool")
+    attended = ops.dot_product_attention(x, x, x, bias=weights(1, 2, 4, 4), mask=mask)
+    with pytest.raises(gg.UnsupportedLayerError, match="a constant bias, and a mask"):
+        gg.from_keras(keras.Model([x, mask], attended))
+
+
+def test_a_bias_of_another_shape_is_refused():
+    x, bias = keras.Input((4, 2, 3)), keras.Input((4, 4), batch_size=2)
+    attended = ops.dot_product_attention(x, x, x, bias=bias)
+    with pytest.raises(gg.UnsupportedLayerError, match="its bias has shape"):
+        gg.from_keras(keras.Model([x, bias], attended))
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [
         ({"mask": np.tri(4, dtype=bool) & np.ones((1, 2, 4, 4), bool)}, "from head to head"),
-        ({"bias": np.ones((1, 2, 4, 4), np.float32)}, "called with a bias"),
+        ({"bias": np.ones((3, 2, 4, 4), np.float32)}, "bias is a constant that differs"),
     ],
 )
 def test_options_of_attention_that_are_refused(options, why):

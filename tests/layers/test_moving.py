@@ -38,6 +38,8 @@ ROWS = {
     "ops.GetItem": (lambda x: x[:, 1, ::-1], (2, 3)),
     "ops.Hsplit": (lambda x: ops.hsplit(x, 2), (2, 3)),
     "ops.Hstack": (ops.hstack, (2, 3), (1, 3)),
+    "ops.Imag": (lambda x: x + ops.imag(x), (2, 3)),
+    "ops.Isreal": (lambda x: x + ops.cast(ops.isreal(x), "float32"), (2, 3)),
     "ops.Moveaxis": (lambda x: ops.moveaxis(x, 1, -1), IMAGE),
     "ops.OnesLike": (lambda x: x + ops.ones_like(x), (2, 3)),
     "ops.Pad": (lambda x: ops.pad(x, ((0, 0), (1, 0), (0, 2))), (2, 3)),

@@ -5,11 +5,13 @@ from keras import layers
 
 import gpugraph as gg
 from gpugraph.layers.refused import REFUSED
-from tests.jacobian import assert_linear, single
+from tests.jacobian import assert_forward, assert_linear, single
+from tests.reach import assert_reaches
 
 IMAGE = (4, 5, 3)
 
 ROWS = {
+    "AutoContrast": (layers.AutoContrast(), IMAGE),
     "AugMix": (layers.AugMix(), IMAGE),
     "CutMix": (layers.CutMix(), IMAGE),
     "MaxNumBoundingBoxes": (layers.MaxNumBoundingBoxes(2), IMAGE),
@@ -40,7 +42,7 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(ROWS.keys() - {"Pipeline"}))
+@pytest.mark.parametrize("name", sorted(ROWS.keys() - {"AutoContrast", "Pipeline"}))
 def test_augmentation_passes_its_input_on_as_predict_does(name):
     layer, shape = ROWS[name]
     model = keras.Sequential([keras.Input(shape), layer])
@@ -103,10 +105,33 @@ def test_whole_numbers(layer):
     assert gg.from_keras(keras.Model(image, layer(image))).verify().passed
 
 
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("value_range", [(0, 255), (-1, 1)])
+def test_contrast_is_stretched_one_to_one(value_range, data_format):
+    layer = layers.AutoContrast(value_range, data_format=data_format)
+    graph = assert_forward(layer, IMAGE)
+    (projection,) = graph.projections
+    assert (projection.kind, projection.n_edges) == ("copy", 60)
+    # One value alone, of which Keras leaves what it is.
+    assert gg.from_keras(single(layer, (1, 1, 2))).verify().passed
+
+
+def test_pixels_that_are_stretched_together_are_coupled_where_asked_for():
+    model = single(layers.AutoContrast((0, 1)), IMAGE)
+    graph = gg.from_keras(model, couplings=True)
+    assert graph.verify().passed
+    assert graph.n_edges == 60 + 3 * 20 * 20
+    assert_reaches(graph, np.random.default_rng(0).uniform(0, 1, (2, *IMAGE)))
+
+
+def test_the_contrast_of_a_single_image_is_refused():
+    with pytest.raises(gg.UnsupportedLayerError, match="rows would be the batch"):
+        gg.from_keras(single(layers.AutoContrast(), (5, 3)))
+
+
 @pytest.mark.parametrize(
     ("layer", "why"),
     [
-        (layers.AutoContrast(), "extremes"),
         (layers.ContrastLimitedAdaptiveHistogramEqualization(), "histograms"),
         (layers.Pipeline([layers.Equalization()]), "cycle"),
     ],

@@ -178,11 +178,19 @@ def test_a_tensor_that_is_given_twice_is_one_source():
 
 
 def test_an_operator_without_converter():
-    x = keras.Input((3, 4))
-    model = keras.Model(x, ops.triu(x))
-    graph = gg.from_keras(model, probe=True)
-    assert graph.n_edges == 3 + 3 + 2 + 1 - 0
+    x = keras.Input((4, 4, 1), batch_size=1)
+    scale, shift = np.full(2, 0.5, np.float32), np.zeros(2, np.float32)
+    halved = ops.image.scale_and_translate(x, (1, 2, 2, 1), scale, shift, (1, 2), "linear", False)
+    graph = gg.from_keras(keras.Model(x, halved), probe=True)
+    assert graph.n_edges == 4 * 4
     assert graph.verify().passed
+
+
+def test_complex_numbers_are_refused():
+    x = keras.Input((3,))
+    model = keras.Model(x, ops.polar(x, x))  # Keras notes real ones
+    with pytest.raises(gg.UnsupportedLayerError, match="makes complex numbers"):
+        gg.from_keras(model, probe=True)
 
 
 def test_a_layer_that_another_wraps():

@@ -18,6 +18,7 @@ JOINS = "joins samples|leaves a dimension open"
 
 ROWS = {
     "ops.CDist": (lambda xs: ops.cdist(*xs), (2, 3), (4, 3)),
+    "ops.Cross": (lambda xs: ops.cross(*xs), (2, 3), (2, 3)),
     "ops.Dot": (lambda x: ops.dot(x, weights(3, 4)), (2, 3)),
     "ops.Einsum": (lambda x: ops.einsum("btc,cd->bdt", x, weights(3, 4)), (2, 3)),
     "ops.Inner": (lambda x: ops.inner(x, weights(4, 3)), (2, 3)),
@@ -25,6 +26,7 @@ ROWS = {
     "ops.RGBToGrayscale": (ops.image.rgb_to_grayscale, (4, 5, 3)),
     "ops.Tensordot": (lambda x: ops.tensordot(x, weights(2, 3, 4), axes=2), (2, 3)),
     "ops.Trace": (lambda x: ops.trace(x, axis1=1, axis2=2), (3, 3, 2)),
+    "ops.Vander": (lambda x: ops.vander(x, 4), ()),
 }
 
 
@@ -153,3 +155,63 @@ def test_tensors_of_different_rank_are_refused():
     x, y = keras.Input((3, 4, 5), batch_size=3), keras.Input((5, 2), batch_size=3)
     with pytest.raises(gg.UnsupportedLayerError, match="joins samples"):
         gg.from_keras(keras.Model([x, y], x @ y))
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        (lambda x: ops.cross(x, weights(3)), (2, 3)),
+        (lambda x: ops.cross(weights(3), x), (2, 3)),
+        (lambda x: ops.cross(x, weights(1, 2, 3)), (2, 3)),
+        (lambda x: ops.cross(x, weights(2, 3)), (1, 3)),
+        (lambda x: ops.cross(x, weights(4, 3), axisa=1, axisc=2), (3, 4)),
+        (lambda x: ops.cross(weights(3, 4), x, axisa=0, axisb=2, axisc=1), (4, 3)),
+    ],
+)
+def test_the_cross_product_with_a_constant_weighs(function, shape):
+    assert kinds(assert_affine(function, shape)) == {"weight"}
+
+
+@pytest.mark.parametrize(
+    ("options", "shapes"),
+    [
+        ({}, ((2, 3), (2, 3))),
+        ({}, ((2, 3), (1, 3))),
+        ({"axisa": 1, "axisc": 1}, ((3, 4), (4, 3))),
+    ],
+)
+def test_two_components_meet_in_the_third(options, shapes):
+    graph = assert_computes(lambda x, y: ops.cross(x, y, **options), *shapes)
+    assert kinds(graph) == {"dynamic"}
+    n_vectors = max(map(np.prod, shapes)) // 3
+    assert graph.n_edges == 2 * 6 * n_vectors
+    (_, _, target) = graph.populations.values()
+    assert (graph.to_scipy(None).sum(axis=0)[target.slice] == 4).all()
+
+
+def test_a_vector_may_meet_itself():
+    assert assert_computes(lambda x: ops.cross(x, x) + x, (2, 3)).n_edges == 2 * 12 + 2 * 6
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "why"),
+    [
+        (lambda x: ops.cross(x, weights(2)), (4, 3), "two components"),
+        (lambda x: ops.cross(x, x), (4, 2), "two components"),
+        (lambda x: ops.cross(x, weights(3), axisc=0), (4, 3), JOINS),
+        (lambda x: ops.cross(x, x, axisc=0), (4, 3), JOINS),
+        (lambda x: ops.cross(x, weights(5, 4, 3)), (4, 3), "from sample to sample"),
+    ],
+)
+def test_other_cross_products_are_refused(function, shape, why):
+    assert_refused(function, shape, why=why)
+
+
+@pytest.mark.parametrize("increasing", [False, True])
+def test_powers_of_one_number(increasing):
+    graph = assert_computes(lambda x: ops.vander(x, 4, increasing), ())
+    assert graph.n_edges == 4
+
+
+def test_as_many_powers_as_samples_are_refused():
+    assert_refused(ops.vander, (), why="the size of the batch", batch_size=3)

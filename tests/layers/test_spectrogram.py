@@ -4,7 +4,19 @@ from keras import layers
 import gpugraph as gg
 from tests.jacobian import assert_forward, assert_linear, single
 
-ROWS = {"STFTSpectrogram": (layers.STFTSpectrogram(frame_length=8), (20, 2))}
+MEL = {
+    "fft_length": 16,
+    "sequence_stride": 5,
+    "sampling_rate": 100,
+    "num_mel_bins": 6,
+    "min_freq": 1,
+    "power_to_db": False,
+}
+
+ROWS = {
+    "MelSpectrogram": (layers.MelSpectrogram(**MEL), (40,)),
+    "STFTSpectrogram": (layers.STFTSpectrogram(frame_length=8), (20, 2)),
+}
 
 OPTIONS = [
     {},
@@ -39,4 +51,35 @@ def test_power(mode, options, data_format):
 def test_an_angle_is_refused():
     model = single(layers.STFTSpectrogram("angle", frame_length=8), (20, 1))
     with pytest.raises(gg.UnsupportedLayerError, match=r'an angle \(mode="angle"\)'):
+        gg.from_keras(model)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mag_exp": 1.0}, {"sequence_length": 10}, {"window": "hamming"}]
+)
+def test_bands(options):
+    layer = layers.MelSpectrogram(**MEL, **options, name="mel")
+    graph = assert_forward(layer, (40,))
+    assert [*graph.populations][1:] == [
+        "mel/spectrum",
+        "mel/spectrum/1",
+        "mel/magnitudes",
+        "mel",
+    ]
+    assert [p.kind for p in graph.projections] == ["weight"] * 2 + ["dynamic"] * 2 + ["weight"]
+    # A band has an edge from what its triangle covers.
+    assert graph.projections[-1].n_edges < 9 * 9 * 6 / 2
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "why"),
+    [
+        ({"power_to_db": True}, (40,), "loudest sample of the whole batch"),
+        ({}, (39,), "Keras notes the shape"),
+        ({}, (2, 40), "Keras notes a wrong shape"),
+    ],
+)
+def test_bands_that_are_refused(options, shape, why):
+    model = single(layers.MelSpectrogram(**MEL | options), shape)
+    with pytest.raises(gg.UnsupportedLayerError, match=why):
         gg.from_keras(model)

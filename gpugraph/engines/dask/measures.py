@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugraph.algorithms.communities import Communities
 from gpugraph.algorithms.requirements import (
     require_finite,
     require_finite_weights,
@@ -20,7 +21,6 @@ from gpugraph.algorithms.requirements import (
 )
 from gpugraph.cuda_libraries import load_cugraph
 from gpugraph.doctor import cuda_problem
-from gpugraph.engines.cugraph import Communities
 from gpugraph.engines.cugraph_graph import import_library, translated_errors
 from gpugraph.engines.dask.cluster import Cluster, connected, current_client
 from gpugraph.engines.dask.frame import LONGEST_COLUMN, require_cudf, to_dask
@@ -190,9 +190,9 @@ def louvain(
         )
         labels = _labels(graph, frame, "partition")
     _, which = np.unique(labels, return_inverse=True)
-    communities = Communities(graph, which.astype(np.int64), "louvain")
-    communities.modularity = float(np.ravel(modularity)[0])
-    return communities
+    return Communities(
+        graph, which.astype(np.int64), "louvain", modularity=float(np.ravel(modularity)[0])
+    )
 
 
 @contextmanager

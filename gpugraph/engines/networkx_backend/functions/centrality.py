@@ -9,9 +9,10 @@ import numpy as np
 from networkx.utils import create_py_random_state
 
 from gpugraph.algorithms import betweenness, closeness, degree, katz, reach
+from gpugraph.algorithms.distances import hops
+from gpugraph.algorithms.reach import marked
 from gpugraph.edge_values import EdgeValues
 from gpugraph.engines.networkx_backend.answers import HOPS_ONLY, answers
-from gpugraph.engines.networkx_backend.functions.shortest_paths import distances
 from gpugraph.engines.networkx_backend.labelled_graph import LabelledGraph
 from gpugraph.engines.networkx_backend.nodes import (
     Node,
@@ -116,7 +117,8 @@ def closeness_centrality(
 ) -> PerNode | float:
     """Return `gpugraph.closeness_centrality`; of one node, from one sweep."""
     if u is not None:
-        lengths = distances(G, id_of(G, u, nx.NodeNotFound, "Source {} is not in G"), backward=True)
+        node = id_of(G, u, nx.NodeNotFound, "Source {} is not in G")
+        lengths = hops(G, marked(G, node), backward=True)
         found = lengths[np.isfinite(lengths)]
         if not found.any():
             return 0.0
@@ -144,7 +146,7 @@ def harmonic_centrality(
     if len(wanted) < len(chosen):
         values = {}
         for node in wanted:
-            lengths = distances(G, node, backward=True)
+            lengths = hops(G, marked(G, node), backward=True)
             lengths[node] = np.inf
             values[label(G, node)] = float((1 / lengths[chosen]).sum())
         return values

@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 
 from gpugraph.algorithms import reach
+from gpugraph.algorithms.distances import hops
 from gpugraph.engines.networkx_backend.answers import answers
 from gpugraph.engines.networkx_backend.nodes import Node, id_of, labels, node_set
 from gpugraph.graph import NeuronGraph
@@ -25,7 +26,7 @@ def single_source_shortest_path_length(
 ) -> dict[Node, int]:
     """Return the number of edges to each node that a node reaches."""
     node = id_of(G, source, nx.NodeNotFound, "Source {} is not in G")
-    return _lengths(G, distances(G, node, backward=False), cutoff)
+    return _lengths(G, _hops(G, node), cutoff)
 
 
 @answers()
@@ -34,29 +35,19 @@ def single_target_shortest_path_length(
 ) -> dict[Node, int]:
     """Return the number of edges from each node that reaches a node."""
     node = id_of(G, target, nx.NodeNotFound, "Target {} is not in G")
-    return _lengths(G, distances(G, node, backward=True), cutoff)
+    return _lengths(G, _hops(G, node, backward=True), cutoff)
 
 
 @answers()
 def descendants_at_distance(G: NeuronGraph, source: Node, distance: int) -> set[Node]:
     """Return the nodes so many edges away from a node."""
     node = id_of(G, source, message="The node {} is not in the graph.")
-    return node_set(G, distances(G, node, backward=False) == distance)
+    return node_set(G, _hops(G, node) == distance)
 
 
-def distances(graph: NeuronGraph, node: int, *, backward: bool) -> np.ndarray:
-    """Return the number of edges from a node to all, or with ``backward`` to it from all.
-
-    Infinite where there is no path.
-    """
-    length = np.full(graph.n_nodes, np.inf)
-    length[node] = 0
-    for p in reversed(graph.projections) if backward else graph.projections:
-        turned = p.transposed if backward else p
-        arriving = length[turned.source.slice] + 1
-        if np.isfinite(arriving).any():
-            turned.apply(arriving, None, "min", out=length[turned.target.slice])
-    return length
+def _hops(graph: NeuronGraph, node: int, *, backward: bool = False) -> np.ndarray:
+    """Return the number of edges from a node to all, or with ``backward`` to it from all."""
+    return hops(graph, reach.marked(graph, node), backward=backward)
 
 
 def _lengths(graph: NeuronGraph, distances: np.ndarray, cutoff: float | None) -> dict[Node, int]:
