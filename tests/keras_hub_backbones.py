@@ -11,41 +11,52 @@ keras_hub = pytest.importorskip("keras_hub")
 WORDS, LENGTH, SIZE = 20, 6, 32
 IMAGE = (SIZE, SIZE, 3)
 
-# What most of them call the same: a class is told of those that it knows.
+# What options are called, by what we give: a class is told of those that it knows.
+NAMES = {
+    WORDS: "vocabulary_size vocab_size text_vocab_size vocab_size_per_layer_input",
+    LENGTH: "max_encoder_sequence_length max_decoder_sequence_length "
+    "max_position_embeddings max_label_length",
+    2: "num_layers num_layers_enc num_layers_dec num_hidden_layers encoder_num_layers "
+    "decoder_num_layers num_decoder_layers vit_num_layers mmdit_num_layers num_spatial_layers "
+    "num_temporal_layers num_auxiliary_layers num_text_layers depth depth_single_blocks "
+    "num_heads num_attention_heads encoder_num_heads decoder_num_heads num_decoder_heads "
+    "decoder_attention_heads vit_num_heads mmdit_num_heads num_key_value_heads "
+    "encoder_num_key_value_heads decoder_num_key_value_heads top_k",
+    4: "num_query_heads encoder_num_attention_heads decoder_num_attention_heads head_dim "
+    "encoder_head_dim decoder_head_dim head_size num_experts",
+    8: "max_sequence_length patch_size vit_patch_size",
+    12: "moe_intermediate_dim shared_expert_intermediate_dim shared_expert_intermediate_size",
+    16: "hidden_dim hidden_size encoder_hidden_dim decoder_hidden_dim text_hidden_size "
+    "vision_hidden_size cross_attention_hidden_size qformer_hidden_dim out_hidden_size "
+    "fpn_hidden_dim mmdit_hidden_dim vit_hidden_dim embedding_dim filter_dim output_dim vision_dim",
+    24: "intermediate_dim intermediate_size encoder_intermediate_dim decoder_intermediate_dim "
+    "vit_intermediate_dim encoder_ffn_dim decoder_ffn_dim mlp_dim decoder_mlp_dim",
+}
+ALTERNATING = ["sliding_attention", "full_attention"]
 SMALL = {
-    "vocabulary_size": WORDS,
-    "vocab_size": WORDS,
-    "max_sequence_length": LENGTH,
-    "num_layers": 2,
-    "num_heads": 2,
-    "num_attention_heads": 2,
-    "num_query_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 4,
-    "hidden_dim": 16,
-    "intermediate_dim": 24,
-    "embedding_dim": 16,
-    "num_experts": 4,
-    "top_k": 2,
-    "moe_intermediate_dim": 12,
-    "sliding_window": 3,
-    "sliding_window_size": 3,
+    **{name: size for size, names in NAMES.items() for name in names.split()},
+    **dict.fromkeys(["sliding_window", "sliding_window_size"], 3),
+    **dict.fromkeys(["dropout", "dropout_rate", "attention_dropout"], 0.0),
+    "layer_norm_epsilon": 1e-5,
+    "rope_theta": 10_000.0,
     "image_shape": IMAGE,
     "image_size": SIZE,
-    "patch_size": 8,
 }
 
 
 def small(cls, **own):
     """Build a class of keras_hub, or a backbone by its name, with small options and its own."""
-    cls = getattr(keras_hub.models, cls) if isinstance(cls, str) else cls
+    if isinstance(cls, str):
+        own = options(cls) | own
+        cls = getattr(keras_hub.models, cls.partition(":")[0])
     known = inspect.signature(cls).parameters
     return cls(**{name: n for name, n in SMALL.items() if name in known} | own)
 
 
-def resnet(**own):
-    """Return an encoder of images with four levels, P2 to P5."""
-    return small("ResNetBackbone", **OPTIONS["ResNetBackbone"] | own)
+def options(name):
+    """Return what a backbone calls its own."""
+    own = OPTIONS.get(name, {})
+    return own() if callable(own) else own
 
 
 def towers(kind, **own):
@@ -62,33 +73,22 @@ def blip2():
     from keras_hub.src.models.blip2.blip2_qformer import BLIP2QFormer
     from keras_hub.src.models.blip2.blip2_vision_encoder import BLIP2VisionEncoder
 
-    shared = {"dropout": 0.0, "layer_norm_epsilon": 1e-6, "num_query_tokens": 3}
     biases = ["use_patch_bias", "use_class_token", "use_mha_bias", "use_mlp_bias"]
+    vision = dict.fromkeys(biases, True) | {"initializer_range": 0.2}
+    queries = {"num_query_tokens": 3}
     return {
-        "vision_encoder": small(
-            BLIP2VisionEncoder,
-            **dict.fromkeys(biases, True),
-            dropout_rate=0.0,
-            layer_norm_epsilon=1e-6,
-            initializer_range=0.2,
-        ),
-        "qformer": small(BLIP2QFormer, vision_dim=16, cross_attention_frequency=1, **shared),
-        "language_model": small(
-            BLIP2CustomOPT, qformer_hidden_dim=16, max_sequence_length=LENGTH + 6, **shared
-        ),
+        "vision_encoder": small(BLIP2VisionEncoder, **vision),
+        "qformer": small(BLIP2QFormer, cross_attention_frequency=1, **queries),
+        "language_model": small(BLIP2CustomOPT, max_sequence_length=LENGTH + 6, **queries),
     }
 
 
 def d_fine():
-    stages = {"encoder_in_channels": [8, 12], "out_features": ["stage1", "stage2"]}
     return {
-        **stages,
-        "backbone": small(
-            "HGNetV2Backbone",
-            **OPTIONS["HGNetV2Backbone"] | {"image_shape": IMAGE, "hidden_sizes": [8, 12]},
-        ),
+        "backbone": small("HGNetV2Backbone"),
+        "out_features": ["stage1", "stage2"],
+        "encoder_in_channels": [8, 12],
         "decoder_in_channels": [16, 16],
-        "encoder_hidden_dim": 16,
         "num_labels": 4,
         "num_denoising": 0,
         "learn_initial_query": False,
@@ -97,14 +97,10 @@ def d_fine():
         "feat_strides": [4, 8],
         "num_feature_levels": 2,
         "encode_proj_layers": [1],
-        "encoder_ffn_dim": 24,
         "num_encoder_layers": 1,
         "hidden_expansion": 0.5,
         "depth_multiplier": 0.5,
         "eval_idx": -1,
-        "num_decoder_layers": 2,
-        "decoder_attention_heads": 2,
-        "decoder_ffn_dim": 24,
         "decoder_n_points": [2, 2],
         "lqe_hidden_dim": 8,
         "num_lqe_layers": 2,
@@ -113,10 +109,11 @@ def d_fine():
 
 
 def depth_anything():
-    options = {"num_layers": 4, "apply_layernorm": True, "image_shape": (72, 72, 3)}
-    options = OPTIONS["DINOV2Backbone"] | options
+    shape = (72, 72, 3)
     return {
-        "image_encoder": small("DINOV2Backbone", **options),
+        "image_encoder": small(
+            "DINOV2Backbone", num_layers=4, apply_layernorm=True, image_shape=shape
+        ),
         "reassemble_factors": [4, 2, 1, 0.5],
         "neck_hidden_dims": [4, 6, 8, 10],
         "fusion_hidden_dim": 8,
@@ -129,49 +126,16 @@ def depth_anything():
 def gemma3():
     from keras_hub.src.models.gemma3.gemma3_vision_encoder import Gemma3VisionEncoder
 
-    return {"vision_encoder": small(Gemma3VisionEncoder, output_dim=16, pool_size=2)}
-
-
-def gemma4():
-    from keras_hub.src.models.gemma4.gemma4_vision_encoder import Gemma4VisionEncoder
-
-    encoder = small(Gemma4VisionEncoder, head_dim=8, output_dim=16, pool_size=2)
-    return {"vision_encoder": encoder, "sliding_window_pattern": 2}
-
-
-def gemma4_listening():
-    from keras_hub.src.models.gemma4.gemma4_audio_encoder import Gemma4AudioEncoder
-
-    encoder = small(
-        Gemma4AudioEncoder,
-        input_feat_size=8,
-        hidden_size=16,
-        chunk_size=4,
-        context_left=5,
-        sscp_conv_channels=(4, 2),
-        output_proj_dims=None,
-        output_dim=16,
-    )
-    return {
-        "audio_encoder": encoder,
-        "num_audio_tokens_per_clip": 4,
-        "sliding_window_pattern": 2,
-    }
+    return {"vision_encoder": small(Gemma3VisionEncoder, pool_size=2)}
 
 
 def gemma3n():
     return {
-        "text_vocab_size": WORDS,
-        "text_hidden_size": 16,
-        "num_hidden_layers": 2,
         "pad_token_id": 0,
         "num_attention_heads": 4,
         "intermediate_size": [24, 24],
         "hidden_activation": "gelu_approximate",
-        "layer_types": ["sliding_attention", "full_attention"],
-        "rope_theta": 10_000.0,
-        "max_position_embeddings": 8,
-        "vocab_size_per_layer_input": WORDS,
+        "layer_types": ALTERNATING,
         "hidden_size_per_layer_input": 4,
         "altup_num_inputs": 2,
         "laurel_rank": 3,
@@ -179,47 +143,52 @@ def gemma3n():
 
 
 def gemma3n_seeing():
-    vision = OPTIONS["MobileNetV5Backbone"] | {"use_msfa": False}
     return gemma3n() | {
-        "vision_encoder_config": small("MobileNetV5Backbone", **vision).get_config(),
-        "vision_hidden_size": 16,
+        "vision_encoder_config": small("MobileNetV5Backbone", use_msfa=False).get_config(),
         "vision_vocab_size": 4,
         "vision_vocab_offset": WORDS,
         "image_token_id": 3,
     }
 
 
-def parseq():
-    options = OPTIONS["ViTBackbone"] | {"use_class_token": False}
+def gemma4():
+    from keras_hub.src.models.gemma4.gemma4_vision_encoder import Gemma4VisionEncoder
+
+    vision_encoder = small(Gemma4VisionEncoder, head_dim=8, pool_size=2)
+    return {"vision_encoder": vision_encoder, "layer_types": ALTERNATING}
+
+
+def gemma4_hearing():
+    from keras_hub.src.models.gemma4.gemma4_audio_encoder import Gemma4AudioEncoder
+
+    context = {"chunk_size": 4, "context_left": 5}
+    convolutions = {"input_feat_size": 8, "sscp_conv_channels": (4, 2), "output_proj_dims": None}
     return {
-        "image_encoder": small("ViTBackbone", name="image_encoder", **options),
-        "max_label_length": LENGTH,
-        "decoder_hidden_dim": 16,
-        "num_decoder_layers": 1,
-        "num_decoder_heads": 2,
-        "decoder_mlp_dim": 24,
+        "audio_encoder": small(Gemma4AudioEncoder, **context, **convolutions),
+        "num_audio_tokens_per_clip": 4,
+        "layer_types": ALTERNATING,
     }
+
+
+def mobile_net_v5():
+    from keras_hub.src.models.mobilenetv5.mobilenetv5_builder import convert_arch_def_to_stackwise
+
+    blocks = [["er_r1_k3_s2_e2_c8"], ["uir_r1_a3_k5_s2_e2_c16", "mqa_r1_k3_h2_s1_d4_c16"]]
+    own = {"stem_size": 4, "num_features": 8, "msfa_output_resolution": 4}
+    return convert_arch_def_to_stackwise(blocks) | own
 
 
 def qwen3_5_seeing():
     from keras_hub.src.models.qwen3_5.qwen3_5_vision_encoder import Qwen3_5VisionEncoder
 
-    encoder = small(
-        Qwen3_5VisionEncoder,
-        depth=1,
-        hidden_size=16,
-        intermediate_size=24,
-        patch_size=4,
-        out_hidden_size=16,
-        num_position_embeddings=16,
-    )
+    encoder = small(Qwen3_5VisionEncoder, patch_size=4, num_position_embeddings=16)
     return HYBRID | {"vision_encoder": encoder, "mrope_section": [1, 1, 0]}
 
 
 def sam():
-    hidden = {"num_multimask_outputs": 3, "iou_head_depth": 2, "iou_head_hidden_dim": 8}
+    heads = {"num_multimask_outputs": 3, "iou_head_depth": 2, "iou_head_hidden_dim": 8}
     return {
-        "image_encoder": small("ViTDetBackbone", **OPTIONS["ViTDetBackbone"]),
+        "image_encoder": small("ViTDetBackbone"),
         "prompt_encoder": keras_hub.layers.SAMPromptEncoder(
             hidden_size=8,
             image_embedding_size=(4, 4),
@@ -227,23 +196,22 @@ def sam():
             mask_in_channels=16,
         ),
         "mask_decoder": small(
-            keras_hub.layers.SAMMaskDecoder, hidden_size=8, embedding_dim=8, **hidden
+            keras_hub.layers.SAMMaskDecoder, hidden_size=8, embedding_dim=8, **heads
         ),
     }
 
 
 def sam3():
-    layers, image = keras_hub.layers, {"image_shape": (28, 28, 3), "patch_size": 14}
+    layers = keras_hub.layers
+    image = {"image_shape": (28, 28, 3), "patch_size": 14}
+    vision = {
+        "fpn_scale_factors": [4.0, 2.0, 1.0, 0.5],
+        "pretrain_image_shape": (42, 42, 3),
+        "window_size": 2,
+        "global_attn_indexes": [1],
+    }
     return {
-        "vision_encoder": small(
-            layers.SAM3VisionEncoder,
-            fpn_hidden_dim=16,
-            fpn_scale_factors=[4.0, 2.0, 1.0, 0.5],
-            pretrain_image_shape=(42, 42, 3),
-            window_size=2,
-            global_attn_indexes=[1],
-            **image,
-        ),
+        "vision_encoder": small(layers.SAM3VisionEncoder, **image, **vision),
         "text_encoder": small(layers.SAM3TextEncoder),
         "geometry_encoder": small(layers.SAM3GeometryEncoder, roi_size=3),
         "detr_encoder": small(layers.SAM3DetrEncoder),
@@ -255,26 +223,17 @@ def sam3():
 def stable_diffusion_3():
     from keras_hub.src.models.vae.vae_backbone import VAEBackbone
 
+    filters, blocks = [32, 32, 32, 32], [1, 1, 1, 1]
+    text = {"intermediate_output_index": -2}
     return {
         "mmdit_patch_size": 2,
-        "mmdit_hidden_dim": 16,
-        "mmdit_num_layers": 2,
-        "mmdit_num_heads": 2,
         "mmdit_position_size": 8,
         "mmdit_qk_norm": None,
         "mmdit_dual_attention_indices": None,
-        "vae": VAEBackbone([32] * 4, [1] * 4, [32] * 4, [1] * 4, sampler_method="mode", name="vae"),
-        "clip_l": small("CLIPTextEncoder", intermediate_output_index=-2, name="clip_l"),
-        "clip_g": small("CLIPTextEncoder", intermediate_output_index=-2, name="clip_g"),
+        "vae": VAEBackbone(filters, blocks, filters, blocks, sampler_method="mode", name="vae"),
+        "clip_l": small("CLIPTextEncoder", name="clip_l", **text),
+        "clip_g": small("CLIPTextEncoder", name="clip_g", **text),
     }
-
-
-def t5_gemma():
-    own = {"hidden_dim": 16, "intermediate_dim": 24, "num_layers": 2, "head_dim": 4}
-    own |= {"num_attention_heads": 4, "num_key_value_heads": 2}
-    own |= {"layer_types": ["sliding_attention", "full_attention"]}
-    sides = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in own.items()}
-    return sides | {"cross_attention_hidden_size": 16, "attn_logit_softcapping": 5.0}
 
 
 # Decoders whose first layer keeps a state instead of attending.
@@ -287,20 +246,31 @@ HYBRID = {
     "linear_value_head_dim": 4,
 }
 
-# Of each backbone, what it calls its own; a function where that takes encoders to be built.
+T5_GEMMA = {
+    "encoder_layer_types": ALTERNATING,
+    "decoder_layer_types": ALTERNATING,
+    "attn_logit_softcapping": 5.0,
+}
+
+# Those of which `SMALL` says everything.
+PLAIN = (
+    "BartBackbone BertBackbone BloomBackbone CLIPTextEncoder CLIPVisionEncoder DINOV3Backbone "
+    "DeiTBackbone DistilBertBackbone ESMBackbone EdRecBackbone ElectraBackbone FNetBackbone "
+    "FalconBackbone GPT2Backbone GPTNeoXBackbone GptOssBackbone Llama3Backbone LlamaBackbone "
+    "MetaCLIP2TextEncoder MetaCLIP2VisionEncoder MistralBackbone MixtralBackbone MoonshineBackbone "
+    "OPTBackbone PaliGemmaBackbone Phi3Backbone Qwen3Backbone Qwen3MoeBackbone QwenMoeBackbone "
+    "RobertaBackbone SigLIPVisionEncoder T5Backbone XLMRobertaBackbone XLNetBackbone"
+)
+
+# Of each other backbone what it calls its own; a function where that takes encoders to be built.
 OPTIONS = {
     "AlbertBackbone": {"num_groups": 2, "num_inner_repetitions": 2},
     "BASNetBackbone": lambda: {
-        "image_encoder": resnet(image_shape=(None, None, 3)),
+        "image_encoder": small("ResNetBackbone", image_shape=(None, None, 3)),
         "num_classes": 1,
     },
     "BLIP2Backbone": blip2,
-    "BartBackbone": {},
-    "BertBackbone": {},
-    "BloomBackbone": {},
     "CLIPBackbone": lambda: towers("CLIP", projection_dim=8),
-    "CLIPTextEncoder": {},
-    "CLIPVisionEncoder": {},
     "CSPNetBackbone": {
         "stem_filters": 8,
         "stem_kernel_size": 3,
@@ -318,22 +288,17 @@ OPTIONS = {
     },
     "DFineBackbone": d_fine,
     "DINOV2Backbone": {"position_embedding_shape": (48, 48, 3), "num_register_tokens": 2},
-    "DINOV3Backbone": {},
     "DebertaV3Backbone": {"bucket_size": 4},
     "DeepLabV3Backbone": lambda: {
-        "image_encoder": resnet(),
+        "image_encoder": small("ResNetBackbone"),
         "spatial_pyramid_pooling_key": "P4",
         "low_level_feature_key": "P2",
         "upsampling_size": 4,
         "dilation_rates": [1, 2, 3],
         "projection_filters": 4,
     },
-    "DeiTBackbone": {},
     "DenseNetBackbone": {"stackwise_num_repeats": [1, 2, 1], "growth_rate": 4},
     "DepthAnythingBackbone": depth_anything,
-    "DistilBertBackbone": {},
-    "ESMBackbone": {},
-    "EdRecBackbone": {"num_layers_enc": 2, "num_layers_dec": 2},
     "EfficientNetBackbone": {
         "stackwise_kernel_sizes": [3, 5, 3],
         "stackwise_num_repeats": [1, 2, 2],
@@ -348,15 +313,9 @@ OPTIONS = {
         "input_shape": IMAGE,
         "num_features": 16,
     },
-    "ElectraBackbone": {},
-    "FNetBackbone": {},
-    "FalconBackbone": {},
     "FluxBackbone": {
         "input_channels": 8,
-        "hidden_size": 16,
         "mlp_ratio": 2.0,
-        "depth": 1,
-        "depth_single_blocks": 1,
         "axes_dim": [2, 2, 4],
         "theta": 10_000,
         "use_bias": True,
@@ -367,21 +326,18 @@ OPTIONS = {
         "text_ids_shape": (LENGTH, 3),
         "y_shape": (8,),
     },
-    "GPT2Backbone": {},
-    "GPTNeoXBackbone": {},
     "Gemma3Backbone": gemma3,
     "Gemma3Backbone: text alone": {"num_layers": 6, "use_sliding_window_attention": True},
     "Gemma3nBackbone": gemma3n_seeing,
     "Gemma3nBackbone: text alone": gemma3n,
     "Gemma4Backbone": gemma4,
-    "Gemma4Backbone: text and sound": gemma4_listening,
-    "Gemma4Backbone: text alone": {"sliding_window_pattern": 2},
+    "Gemma4Backbone: text and sound": gemma4_hearing,
+    "Gemma4Backbone: text alone": {"layer_types": ALTERNATING},
     "GemmaBackbone": {
         "use_sliding_window_attention": True,
         "use_post_ffw_norm": True,
         "attention_logit_soft_cap": 5.0,
     },
-    "GptOssBackbone": {},
     "HGNetV2Backbone": {
         "depths": [1, 1],
         "embedding_size": 4,
@@ -394,11 +350,7 @@ OPTIONS = {
         "use_lightweight_conv_block": [False, True],
         "out_features": ["stage1", "stage2"],
     },
-    "Llama3Backbone": {},
-    "LlamaBackbone": {},
     "MetaCLIP2Backbone": lambda: towers("MetaCLIP2", projection_dim=8),
-    "MetaCLIP2TextEncoder": {},
-    "MetaCLIP2VisionEncoder": {},
     "MiTBackbone": {
         "layerwise_depths": [1, 2],
         "layerwise_num_heads": [1, 2],
@@ -408,8 +360,6 @@ OPTIONS = {
         "layerwise_strides": [4, 2],
         "hidden_dims": [4, 8],
     },
-    "MistralBackbone": {},
-    "MixtralBackbone": {},
     "MobileNetBackbone": {
         "stackwise_expansion": [[8], [16, 24]],
         "stackwise_num_blocks": [1, 2],
@@ -427,56 +377,17 @@ OPTIONS = {
         "squeeze_and_excite": 0.5,
         "input_num_filters": 4,
     },
-    "MobileNetV5Backbone": {
-        "stackwise_block_types": [["er"], ["uir", "mqa"]],
-        "stackwise_num_blocks": [1, 2],
-        "stackwise_num_filters": [[8], [12, 12]],
-        "stackwise_strides": [[2], [2, 1]],
-        "stackwise_act_layers": [["relu"], ["gelu", "gelu"]],
-        "stackwise_exp_ratios": [[2.0], [2.0, 1.0]],
-        "stackwise_se_ratios": [[0.0], [0.0, 0.0]],
-        "stackwise_dw_kernel_sizes": [[0], [5, 3]],
-        "stackwise_dw_start_kernel_sizes": [[0], [3, 0]],
-        "stackwise_dw_end_kernel_sizes": [[0], [0, 0]],
-        "stackwise_exp_kernel_sizes": [[3], [0, 0]],
-        "stackwise_pw_kernel_sizes": [[1], [0, 0]],
-        "stackwise_num_heads": [[0], [0, 2]],
-        "stackwise_key_dims": [[0], [0, 4]],
-        "stackwise_value_dims": [[0], [0, 4]],
-        "stackwise_kv_strides": [[0], [0, 1]],
-        "stackwise_use_cpe": [[False], [False, False]],
-        "stem_size": 4,
-        "num_features": 8,
-        "msfa_output_resolution": 4,
+    "MobileNetV5Backbone": mobile_net_v5,
+    "PARSeqBackbone": lambda: {
+        "image_encoder": small("ViTBackbone", use_class_token=False),
+        "num_decoder_layers": 1,
     },
-    "MoonshineBackbone": {
-        "filter_dim": 16,
-        "encoder_num_layers": 2,
-        "decoder_num_layers": 2,
-        "encoder_num_heads": 2,
-        "decoder_num_heads": 2,
-    },
-    "OPTBackbone": {},
-    "PARSeqBackbone": parseq,
-    "PaliGemmaBackbone": {
-        "vit_patch_size": 8,
-        "vit_num_heads": 2,
-        "vit_hidden_dim": 8,
-        "vit_num_layers": 2,
-        "vit_intermediate_dim": 12,
-    },
-    "Phi3Backbone": {},
-    "Qwen3Backbone": {},
-    "Qwen3MoeBackbone": {},
     "Qwen3_5Backbone": qwen3_5_seeing,
     "Qwen3_5Backbone: text alone": HYBRID,
-    "Qwen3_5MoeBackbone": lambda: qwen3_5_seeing() | {"shared_expert_intermediate_size": 12},
-    "Qwen3_5MoeBackbone: text alone": HYBRID | {"shared_expert_intermediate_size": 12},
+    "Qwen3_5MoeBackbone": qwen3_5_seeing,
+    "Qwen3_5MoeBackbone: text alone": HYBRID,
     "QwenBackbone": {"use_sliding_window_attention": True},
-    "QwenMoeBackbone": {"shared_expert_intermediate_dim": 12},
     "RWKV7Backbone": {
-        "hidden_size": 16,
-        "head_size": 4,
         "gate_lora": 8,
         "mv_lora": 4,
         "aaa_lora": 4,
@@ -491,32 +402,26 @@ OPTIONS = {
         "block_type": "basic_block",
     },
     "RetinaNetBackbone": lambda: {
-        "image_encoder": resnet(),
+        "image_encoder": small("ResNetBackbone"),
         "min_level": 3,
         "max_level": 6,
         "use_p5": True,
     },
-    "RobertaBackbone": {},
     "RoformerV2Backbone": {"head_size": 8},
     "SAM3PromptableConceptBackbone": sam3,
     "SAMBackbone": sam,
     "SegFormerBackbone": lambda: {
-        "image_encoder": small("MiTBackbone", **OPTIONS["MiTBackbone"]),
+        "image_encoder": small("MiTBackbone"),
         "projection_filters": 8,
     },
     "SigLIPBackbone": lambda: towers("SigLIP"),
-    "SigLIPTextEncoder": {},
-    "SigLIPVisionEncoder": {},
+    "SigLIPTextEncoder": {"max_sequence_length": LENGTH},
     "SmolLM3Backbone": {
         "num_attention_heads": 4,
         "attention_bias": False,
-        "attention_dropout": 0.0,
         "rope_layer_enabled_list": [True, False],
         "layer_types": ["full_attention", "full_attention"],
         "mlp_bias": False,
-        "layer_norm_epsilon": 1e-5,
-        "max_position_embeddings": 8,
-        "rope_theta": 10_000.0,
         "partial_rotary_factor": 1.0,
     },
     "StableDiffusion3Backbone": stable_diffusion_3,
@@ -527,43 +432,28 @@ OPTIONS = {
         "window_size": 4,
         "patch_size": 4,
     },
-    "T5Backbone": {},
-    "T5Gemma2Backbone": t5_gemma,
-    "T5GemmaBackbone": t5_gemma,
+    "T5Gemma2Backbone": T5_GEMMA,
+    "T5GemmaBackbone": T5_GEMMA,
     "VGGBackbone": {"stackwise_num_repeats": [1, 2], "stackwise_num_filters": [4, 8]},
-    "ViTBackbone": {"mlp_dim": 24, "patch_size": (8, 8)},
+    "ViTBackbone": {"patch_size": (8, 8)},
     "ViTDetBackbone": {
-        "hidden_size": 16,
         "global_attention_layer_indices": [1],
         "num_output_channels": 8,
         "window_size": 3,
     },
-    "VideoPrismBackbone": {
-        "num_frames": 3,
-        "num_spatial_layers": 1,
-        "num_temporal_layers": 1,
-        "num_auxiliary_layers": 1,
-        "num_text_layers": 1,
-    },
+    "VideoPrismBackbone": {"num_frames": 3},
     "VideoPrismBackbone: video alone": {
         "num_frames": 3,
-        "num_spatial_layers": 1,
-        "num_temporal_layers": 1,
-        "num_auxiliary_layers": 0,
+        "num_text_layers": 0,
         "vocabulary_size": 0,
     },
-    "WhisperBackbone": {
-        "num_mels": 5,
-        "max_encoder_sequence_length": LENGTH,
-        "max_decoder_sequence_length": LENGTH,
-    },
-    "XLMRobertaBackbone": {},
-    "XLNetBackbone": {},
+    "WhisperBackbone": {"num_mels": 5},
     "XceptionBackbone": {
         "stackwise_conv_filters": [[4, 6], [8, 8], [12, 12]],
         "stackwise_pooling": [False, True, False],
     },
 }
+ALL = sorted([*PLAIN.split(), *OPTIONS])
 
 # An image of 4 x 4 patches, of which 2 x 2 make a token.
 PATCHES = {"pixel_values": [16], "image_grid_thw": [1], "vision_indices": [4]}
@@ -591,11 +481,10 @@ LENGTHS = {
 
 
 def build(name):
-    """Return a backbone by its key in `OPTIONS`, every weight of it with something to tell."""
+    """Return a backbone by its name in `ALL`, every weight of it with something to tell."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
-    own = OPTIONS[name]
-    model = small(name.partition(":")[0], **(own() if callable(own) else own))
+    model = small(name)
     if name == "SmolLM3Backbone":
         call(model, samples(model, name))  # builds its rotary embedding only then
     return randomise(model)
