@@ -111,6 +111,8 @@ def input_arrays(graph: NeuronGraph, inputs: Any) -> dict[str, np.ndarray]:
     arrays = {}
     for name, x in zip(names, given, strict=True):
         arrays[name] = _input_array(name, x, graph.populations[name].shape)
+        if "int" in graph.topology[name].layer.dtype:
+            arrays[name] = np.trunc(arrays[name])  # as Keras does
     if len({len(x) for x in arrays.values()}) > 1:
         raise ShapeError(
             f"Inputs differ in batch size: { {n: len(x) for n, x in arrays.items()} }."

@@ -106,8 +106,10 @@ def _given(
 ) -> list[Tensor]:
     """Return the outputs of an operation whose values come from these places."""
     return [
-        _moved(call, None if i == 0 else str(i), tuple(shape), origin)
-        for i, (shape, origin) in enumerate(zip(shapes, origins, strict=True))
+        _moved(call, None if i == 0 else str(i), tuple(shape), origin.typed(dtype))
+        for i, (shape, origin, dtype) in enumerate(
+            zip(shapes, origins, call.call.output_dtypes, strict=True)
+        )
     ]
 
 
