@@ -21,6 +21,7 @@ from gpugraph.layers import (  # noqa: F401
     multi_head_attention,
     normalization,
     pooling,
+    positions,
     preprocessing,
     product,
     recurrent,

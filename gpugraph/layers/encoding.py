@@ -1,4 +1,4 @@
-"""CategoryEncoding: tokens as the places that they stand for."""
+"""Tokens as the places that they stand for: CategoryEncoding, one_hot and multi_hot."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpugraph.axes import fan_in, fan_out, one_to_one
 from gpugraph.conversion import Conversion
-from gpugraph.population import Tensor
+from gpugraph.layers.einsum import SPARE, project
+from gpugraph.population import Reduce, Tensor
 from gpugraph.registry import converts
 
 
@@ -20,27 +20,50 @@ def category_encoding(call: Conversion) -> Tensor:
         raise call.unsupported("it gives sparse tensors (sparse=True)")
     if layer.output_mode == "one_hot":
         # A last dimension of one token is none of the output's.
-        seen = source.reshape(call.output_shape[:-1])
-        return _one_hot(call, seen, None)
+        return _one_hot(call, None, source.reshape(call.output_shape[:-1]), layer.num_tokens)
     if len(source.shape) != 1:
         raise call.unsupported(f"Keras adds up the wrong dimension of an input {source.shape}")
-    tokens = _one_hot(call, source, "tokens")
-    count = layer.output_mode == "count"
-    target = call.population(reduce="sum" if count else "max", sources=[tokens])
-    n, size = tokens.shape
-    axes = [fan_in(n).place(src=size), one_to_one(size).place(src=1, dst=1)]
-    call.project(tokens, target, axes, kind="copy")
+    tokens = _one_hot(call, "tokens", source, layer.num_tokens)
+    return _joined(call, tokens, "sum" if layer.output_mode == "count" else "max")
+
+
+@converts("ops.OneHot")
+def one_hot(call: Conversion) -> Tensor:
+    """Each token to all of its places (`choice`), of which one is 1; none beyond them."""
+    if call.layer.sparse:
+        raise call.unsupported("it gives sparse tensors (sparse=True)")
+    (dimension,) = call.dimensions(call.layer.axis, len(call.output_shape))
+    return _one_hot(call, None, call.source, call.layer.num_classes, dimension)
+
+
+@converts("ops.MultiHot")
+def multi_hot(call: Conversion) -> Tensor:
+    """Each token to all places (`choice`: ``name/tokens``), the sets of those (`copy`)."""
+    if not call.source.shape or call.layer.axis != -1:
+        raise call.unsupported("it does not join the tokens of a sample")
+    return _joined(call, _one_hot(call, "tokens", call.source, call.layer.num_classes), "max")
+
+
+def _joined(call: Conversion, tokens: Tensor, reduce: Reduce) -> Tensor:
+    """Add nodes that join the places of tokens along their first dimension."""
+    target = call.population(reduce=reduce, sources=[tokens])
+    labels = SPARE[: len(tokens.shape)]
+    project(call, tokens, labels, target, labels[1:], kind="copy")
     return target
 
 
-def _one_hot(call: Conversion, source: Tensor, part: str | None) -> Tensor:
-    """Add a population of one row of places per token."""
-    size = call.layer.num_tokens
-    shape = (*source.shape, size)
-    target = call.population(part, shape, dynamics=OneHot(size), sources=[source])
-    n = int(np.prod(source.shape))
-    axes = [one_to_one(n).place(src=1, dst=size), fan_out(size).place(dst=1)]
-    call.project(source, target, axes, kind="choice")
+def _one_hot(
+    call: Conversion, part: str | None, source: Tensor, size: int, dimension: int | None = None
+) -> Tensor:
+    """Add a population of so many places per token, by default along the last dimension."""
+    dimension = len(source.shape) if dimension is None else dimension
+    shape = list(source.shape)
+    shape.insert(dimension, size)
+    function = OneHot(size, dimension)
+    target = call.population(part, shape, dynamics=function, sources=[source])
+    labels = SPARE[: len(shape)]
+    into = labels.replace(labels[dimension], "")
+    project(call, source, into, target, labels, kind="choice")
     return target
 
 
@@ -51,11 +74,15 @@ class OneHot:
     Attributes
     ----------
     size : int
-        Length of a row.
+        Length of a row. As in Keras, tokens are cut to whole numbers.
+    dimension : int
+        Along which it lies, without the batch's.
     """
 
     size: int
+    dimension: int
 
     def __call__(self, tokens: np.ndarray) -> np.ndarray:
-        """Return the rows; shape ``(*tokens.shape, size)``."""
-        return (tokens[..., None] == np.arange(self.size)).astype(tokens.dtype)
+        """Return the rows."""
+        rows = np.trunc(tokens)[..., np.newaxis] == np.arange(self.size)
+        return np.moveaxis(rows.astype(tokens.dtype), -1, self.dimension + 1)
