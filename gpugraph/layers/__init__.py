@@ -15,6 +15,7 @@ from gpugraph.layers import (  # noqa: F401
     encoding,
     functional,
     identity,
+    lookup,
     masking,
     merging,
     moving,
