@@ -183,6 +183,8 @@ class Conversion:
             inputs=(),
             input_shapes=tuple(tensor.shape for tensor in sources),
             output_shapes=tuple(tuple(shape) for shape in output_shapes),
+            input_dtypes=(),
+            output_dtypes=(),
             masks=masks or {},
         )
         return convert_call(call, sources, self.draft, masks)

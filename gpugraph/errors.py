@@ -50,7 +50,7 @@ class ConvergenceError(GpugraphError, ArithmeticError):
 
 
 class RangeError(GpugraphError, OverflowError):
-    """Values lie beyond the range of float64."""
+    """Values lie beyond the range of floats, or of the whole numbers that they all hold."""
 
 
 class GraphTooLargeError(GpugraphError, MemoryError):

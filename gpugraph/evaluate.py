@@ -134,8 +134,10 @@ def _input_array(name: str, x: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _as_declared(values: np.ndarray, dtype: str) -> np.ndarray:
-    """Return an input as its input layer takes it: fractions are cut where that holds none."""
-    return values if "float" in dtype else values.astype(dtype).astype(values.dtype)
+    """Return an input as its input layer takes it: whole numbers, or 0 and 1, where it has them."""
+    if dtype == "bool":
+        return (values != 0).astype(values.dtype)
+    return np.trunc(values) if "int" in dtype else values
 
 
 @dataclass(frozen=True)

@@ -80,12 +80,12 @@ def find_converter(
     from gpugraph.layers.refused_operations import REFUSED_OPERATIONS
 
     if has_converter(layer):
-        return _CONVERTERS[_key(layer)]
+        return _CONVERTERS[class_name(layer)]
     if probe:
         from gpugraph.layers.probed import probed
 
         return probed
-    cls, key = type(layer), _key(layer)
+    cls, key = type(layer), class_name(layer)
     why = f"no converter is registered for {cls.__module__}.{cls.__name__}"
     reasons = REFUSED | REFUSED_OPERATIONS
     way_out = "Where it is affine, pass probe=True (--probe)."
@@ -109,12 +109,12 @@ def has_converter(layer: Any) -> bool:
     """Whether there is a converter for a layer or operation, but for probing."""
     import gpugraph.layers  # noqa: F401  (registers Keras's own layers)
 
-    converter = _CONVERTERS.get(_key(layer))
+    converter = _CONVERTERS.get(class_name(layer))
     # A user's own class may bear the name of one of Keras's: its call() is another.
     return converter is not None and not (_is_own(converter) and not is_of_keras(type(layer)))
 
 
-def _key(layer: Any) -> str:
+def class_name(layer: Any) -> str:
     """Return the name by which a layer's or operation's converter is registered."""
     import keras
 

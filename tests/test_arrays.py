@@ -84,6 +84,7 @@ def test_index_dtype(n_nodes, dtype):
         ((3, 2, 2), (4, 1, 2), lambda x: x.reshape(2, 3, 2, 2).swapaxes(2, 3)),
         ((3, 4), (4, 0), lambda x: np.broadcast_to(x[:, ::4, None], (2, 3, 4))),
         ((2, 3), (3, 1), lambda x: x[:, :6].reshape(2, 2, 3)),
+        ((), (), lambda x: x[:, 0]),
     ],
 )
 @pytest.mark.parametrize("rows", [slice(None), slice(None, None, 2)])

@@ -9,7 +9,7 @@ import numpy as np
 from gpugraph.conversion import Conversion
 from gpugraph.layers.elementwise import elementwise
 from gpugraph.layers.merging import merge
-from gpugraph.layers.operation import check_batch_axis
+from gpugraph.layers.operation import check_batch_axis, on_whole_numbers, starts_over
 from gpugraph.layers.weights import array
 from gpugraph.model.layer_call import TensorRef
 from gpugraph.population import Tensor
@@ -20,6 +20,8 @@ from gpugraph.registry import converts
 def arithmetic(call: Conversion) -> Tensor:
     """Every tensor one to one (`copy`); a constant is a weight (`scale`) or a bias."""
     left, right = _operands(call)
+    if starts_over(call):
+        return elementwise(call)
     if isinstance(left, TensorRef) and isinstance(right, TensorRef):
         check_batch_axis(call)
         return merge(call)
@@ -42,12 +44,17 @@ def divide(call: Conversion) -> Tensor:
     if isinstance(divisor, TensorRef):
         return elementwise(call)
     with np.errstate(divide="ignore"):  # weights that are not finite are told of as such
-        return _scaled_by(call, 1 / _constant(call, divisor))
+        share = 1 / _constant(call, divisor)
+    target = call.population(dynamics=on_whole_numbers(call))
+    call.project_elementwise(call.source, target, share, kind="scale")
+    return target
 
 
 @converts("ops.Negative")
 def negative(call: Conversion) -> Tensor:
     """One to one, weight -1 (`scale`)."""
+    if starts_over(call):
+        return elementwise(call)
     return _scaled_by(call, -1.0)
 
 

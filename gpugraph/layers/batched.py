@@ -8,7 +8,8 @@ from typing import Any
 
 from gpugraph.conversion import Conversion, Draft, convert_call
 from gpugraph.errors import UnsupportedLayerError
-from gpugraph.layers.moving import is_moving, moved
+from gpugraph.layers.lookup import is_moving
+from gpugraph.layers.moving import moved
 from gpugraph.layers.steps import step_by_step
 from gpugraph.model.layer_call import LayerCall
 from gpugraph.population import Tensor
@@ -28,9 +29,9 @@ def convert_batched(
         If it joins samples, or positions in the batch axis with others, or has a mask.
     """
     given, made = call.input_batches, call.output_batches
-    if made and is_moving(call):
-        tensors = dict(zip(call.inputs, sources, strict=True))
-        conversion = Conversion(call, tuple(sources), draft, {}, tensors)
+    tensors = dict(zip(call.inputs, sources, strict=True))
+    conversion = Conversion(call, tuple(sources), draft, {}, tensors)
+    if made and is_moving(conversion):
         return moved(conversion)
     if not made or masks or len({batch[:2] for batch in (*given, *made)}) > 1 or made[0].axis:
         raise UnsupportedLayerError(

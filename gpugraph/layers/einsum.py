@@ -5,9 +5,10 @@ Labels are one letter per dimension, without the batch's: "thd" for (query, head
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from gpugraph.population import LINEAR, Activation, Tensor, strides
 from gpugraph.projection import Kind
 
 BATCH = "Z"  # a label that no dimension bears
+# Greek, which no equation uses: one label per dimension of an ellipsis, or of an operand.
+SPARE = "".join(chr(0x3B1 + i) for i in range(64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +126,7 @@ def multiply(
     out: str,
     *,
     shape: Sequence[int] | None = None,
+    made: Mapping[str, int] = MappingProxyType({}),
     factor: float = 1.0,
     function: Callable[..., np.ndarray] | None = None,
     bias: np.ndarray | None = None,
@@ -142,6 +146,8 @@ def multiply(
         The result's labels.
     shape : tuple of int, optional
         The shape in which the result is seen; by default as its labels say.
+    made : mapping of str to int
+        Lengths of the dimensions that no operand has, but what the function holds.
     factor : float
         What the product is multiplied by.
     function : callable, optional
@@ -156,6 +162,7 @@ def multiply(
     sizes = _sizes(labels, [n for tensor, _ in operands for n in tensor.shape])
     if sizes is None:
         raise call.misfit("inputs that fit each other")
+    sizes = {**made, **sizes}
     own = tuple(sizes[label] for label in out)
     shape = own if shape is None else tuple(shape)
     into = tuple(labels for _, labels in operands)

@@ -29,18 +29,24 @@ UNARY = [
 BINARY = [
     "Arctan2", "DivideNoNan", "Equal", "FloorDivide", "Fmax", "Fmin", "Fmod", "Greater",
     "GreaterEqual", "Heaviside", "Hypot", "Isclose", "Less", "LessEqual", "Logaddexp",
-    "Logaddexp2", "LogicalAnd", "LogicalOr", "LogicalXor", "Mod", "NotEqual", "Power",
+    "Logaddexp2", "LogicalAnd", "LogicalOr", "LogicalXor", "Mod", "Nextafter", "NotEqual", "Power",
+]
+# Of whole numbers, the second one of Ldexp.
+UNARY_OF_WHOLE = ["BitwiseInvert", "BitwiseNot"]
+BINARY_OF_WHOLE = [
+    "BitwiseAnd", "BitwiseLeftShift", "BitwiseOr", "BitwiseRightShift", "BitwiseXor", "Gcd", "Lcm",
+    "Ldexp", "LeftShift", "RightShift",
 ]
 # fmt: on
 
 
-@converts(*(f"ops.{name}" for name in UNARY))
+@converts(*(f"ops.{name}" for name in UNARY + UNARY_OF_WHOLE))
 def function(call: Conversion) -> Tensor:
     """One to one, weight 1 (`copy`), the function on the nodes."""
     return elementwise(call)
 
 
-@converts(*(f"ops.{name}" for name in BINARY))
+@converts(*(f"ops.{name}" for name in BINARY + BINARY_OF_WHOLE))
 def function_of_two(call: Conversion) -> Tensor:
     """One to one: with a constant as a function (`copy`), of two tensors `dynamic` edges."""
     return elementwise(call)

@@ -18,7 +18,11 @@ from gpugraph.registry import converts
 @converts("Embedding")
 def embedding(call: Conversion) -> Tensor:
     """Each token to its place in the vocabulary (`choice`: ``name/tokens``), those by the table."""
-    source, table = call.source, kernel(call, "embeddings")
+    return looked_up(call, call.source, kernel(call, "embeddings"))
+
+
+def looked_up(call: Conversion, source: Tensor, table: np.ndarray) -> Tensor:
+    """Add nodes that hold, for each token, its row of a table; the rows end to end."""
     size, features = table.shape
     tokens = call.population(
         "tokens", (*source.shape, size), dynamics=OneHot(call.call.name, size), sources=[source]
@@ -26,8 +30,9 @@ def embedding(call: Conversion) -> Tensor:
     choice = [*_positions(source.shape, source, tokens), fan_out(size).place(dst=1)]
     call.project(source, tokens, choice, kind="choice")
     target = call.population(sources=[tokens])
+    chosen = target.reshape((*source.shape, features))
     rows = [
-        *_positions(source.shape, tokens, target),
+        *_positions(source.shape, tokens, chosen),
         fan_in(size).place(src=1, tap=features),
         fan_out(features).place(dst=1, tap=1),
     ]

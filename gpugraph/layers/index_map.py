@@ -144,6 +144,12 @@ class Origin(NamedTuple):
     position: np.ndarray
     constant: np.ndarray
 
+    def typed(self, dtype: str) -> Origin:
+        """Return the same with constants cut to whole numbers where Keras has such."""
+        if "float" in dtype:
+            return self
+        return self._replace(constant=self.constant.astype(dtype).astype(np.float64))
+
 
 def origins(call: Conversion) -> list[Origin]:
     """Ask Keras where an operation takes each value of its outputs from.

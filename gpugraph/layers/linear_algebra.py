@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layers.einsum import Meeting, project
+from gpugraph.layers.einsum import SPARE, Meeting, project
 from gpugraph.layers.operation import OperationFunction, arguments_of, has_tensor, tensors_of
-from gpugraph.layers.product import SPARE, product, unlike
+from gpugraph.layers.product import product, unlike
 from gpugraph.layers.weights import array
 from gpugraph.population import Tensor
 from gpugraph.registry import converts

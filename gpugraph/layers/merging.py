@@ -9,6 +9,7 @@ import numpy as np
 
 from gpugraph.axes import one_to_one, pairs
 from gpugraph.conversion import Conversion
+from gpugraph.layers.operation import SHORT
 from gpugraph.population import Reduce, Tensor
 from gpugraph.registry import converts
 
@@ -50,7 +51,9 @@ def merge(call: Conversion) -> Tensor:
     """Every input one to one, weight 1, -1 or 1 / number of inputs (`copy`, `mean`); nodes join."""
     if call.masks:
         return _masked_merge(call)
-    name = call.call.layer_class
+    name, dtypes = call.call.layer_class, call.call.input_dtypes
+    if dtypes and SHORT.issuperset(dtypes) and REDUCTIONS[name] in ("sum", "product"):
+        raise call.unsupported("its inputs are of a type in which sums start over")
     target = call.population(reduce=REDUCTIONS[name])
     for i, source in enumerate(call.sources):
         if name == "Average":

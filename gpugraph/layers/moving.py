@@ -18,9 +18,8 @@ from gpugraph.layers.operation import (
     title,
 )
 from gpugraph.layers.weights import array
-from gpugraph.model.layer_call import LayerCall
 from gpugraph.population import Activation, Tensor
-from gpugraph.registry import converts, find_converter, has_converter
+from gpugraph.registry import converts
 
 # Arguments that say which values are moved, and where to.
 CHOOSING = ("condition", "constant_values", "fill_value", "indices", "key", "start_indices")
@@ -67,8 +66,6 @@ REORDERING = {"Moveaxis", "Rearrange", "Rot90", "Swapaxes", "Transpose"}
     "ops.Stack",
     "ops.StopGradient",
     "ops.Swapaxes",
-    "ops.Take",
-    "ops.TakeAlongAxis",
     "ops.Tile",
     "ops.Transpose",
     "ops.Tril",
@@ -82,11 +79,6 @@ def move(call: Conversion) -> list[Tensor]:
     _refuse_choices(call)
     _check_samples(call)
     return _given(call, origins(call), call.call.output_shapes)
-
-
-def is_moving(call: LayerCall) -> bool:
-    """Whether a call is of an operation that moves values."""
-    return has_converter(call.layer) and find_converter(call.layer, call.name) is move
 
 
 def moved(call: Conversion) -> list[Tensor]:
@@ -108,8 +100,10 @@ def _given(
 ) -> list[Tensor]:
     """Return the outputs of an operation whose values come from these places."""
     return [
-        _moved(call, None if i == 0 else str(i), tuple(shape), origin)
-        for i, (shape, origin) in enumerate(zip(shapes, origins, strict=True))
+        _moved(call, None if i == 0 else str(i), tuple(shape), origin.typed(dtype))
+        for i, (shape, origin, dtype) in enumerate(
+            zip(shapes, origins, call.call.output_dtypes, strict=True)
+        )
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpugraph.conversion import Conversion
+from gpugraph.errors import RangeError
 from gpugraph.model.layer_call import LayerCall, TensorRef, substitute
 from gpugraph.population import Tensor
 
@@ -80,12 +81,15 @@ class OperationFunction:
     Attributes
     ----------
     call : LayerCall
+    output : int
+        Which of its outputs it maps to.
     """
 
     call: LayerCall
+    output: int = 0
 
     def outputs(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        """Return what it gives for these tensors, in the order of `tensors_of`."""
+        """Return what it gives for these tensors as they are, in the order of `tensors_of`."""
         import keras
 
         refs = dict.fromkeys(self.call.inputs)
@@ -95,8 +99,52 @@ class OperationFunction:
         return [np.asarray(keras.ops.convert_to_numpy(y)) for y in given]
 
     def __call__(self, *arrays: np.ndarray) -> np.ndarray:
-        """Return its first output."""
-        return self.outputs(*arrays)[0]
+        """Return the output for what nodes hold: whole numbers where Keras has such."""
+        dtypes = dict(zip(self.call.inputs, self.call.input_dtypes, strict=True)).values()
+        return self.outputs(*map(self._typed, arrays, dtypes))[self.output]
+
+    def _typed(self, values: np.ndarray, dtype: str) -> np.ndarray:
+        """Return values in the type that Keras has, if that is of whole numbers.
+
+        Raises
+        ------
+        RangeError
+            If they are no such numbers, or may have been rounded to what nodes can hold.
+        """
+        if "float" in dtype:
+            return values
+        with np.errstate(invalid="ignore"):
+            whole = values.astype(dtype)
+        limit = 2 ** (np.finfo(values.dtype).nmant + 1)
+        is_exact = (whole == values) & (np.abs(values) < limit)
+        if not is_exact.all():
+            raise RangeError(
+                f"Layer '{self.call.name}' ({self.call.layer_class}) takes numbers of type "
+                f"{dtype}, which nodes hold as {values.dtype}, exactly below {limit}; it is given "
+                f"{values[~is_exact][0]:g}. Let the model work with smaller numbers."
+            )
+        return whole
+
+
+# In these types sums start over, or are truths, where those of nodes go on.
+SHORT = {"bool", "int8", "int16", "uint8", "uint16", "uint32", "uint64"}
+LONG = {"int32", "int64"}
+
+
+def starts_over(call: Conversion) -> bool:
+    """Whether an operation gives numbers of a type in which sums are not those of nodes."""
+    return not SHORT.isdisjoint(call.call.output_dtypes)
+
+
+def on_whole_numbers(call: Conversion) -> OperationFunction | None:
+    """Return the operation itself where nodes would not add up to its whole numbers.
+
+    A share such as 1 / 3 makes no whole numbers of such, and short types start over.
+    """
+    given, made = call.call.input_dtypes, call.call.output_dtypes
+    if not given or any("float" in dtype for dtype in given) or LONG.issuperset(made):
+        return None
+    return OperationFunction(call.call)
 
 
 def title(call: Conversion) -> str:

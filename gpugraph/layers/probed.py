@@ -16,6 +16,7 @@ from gpugraph.errors import GraphTooLargeError
 from gpugraph.model.layer_call import substitute
 from gpugraph.population import Tensor
 from gpugraph.probe import AffineMap, NotAffineError, affine_map
+from gpugraph.registry import class_name
 
 
 def probed(call: Conversion) -> list[Tensor]:
@@ -70,7 +71,7 @@ def _probe(call: Conversion, inputs: dict[Any, Tensor]) -> AffineMap:
     except NotAffineError as error:
         raise call.unsupported(
             f"probe=True finds affine layers only, and {error}. A converter can be registered "
-            f'for it: @gpugraph.converts("{call.call.layer_class}")'
+            f'for it: @gpugraph.converts("{class_name(call.layer)}")'
         ) from error
     except GraphTooLargeError as error:
         raise GraphTooLargeError(

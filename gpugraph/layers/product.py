@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 
 from gpugraph.conversion import Conversion
-from gpugraph.layers.einsum import Meeting, multiply, project
-from gpugraph.layers.operation import OperationFunction, has_tensor, tensors_of
+from gpugraph.layers.einsum import SPARE, Meeting, multiply, project
+from gpugraph.layers.operation import OperationFunction, has_tensor, starts_over, tensors_of
 from gpugraph.layers.weights import array
 from gpugraph.model.layer_call import TensorRef
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
-
-# Greek, which no equation uses: one label per dimension of an ellipsis, or of an operand.
-SPARE = "".join(chr(0x3B1 + i) for i in range(64))
 
 JOINED = "it joins samples of the batch"
 
@@ -142,7 +139,7 @@ def grayscale(call: Conversion) -> Tensor:
     is_first = call.layer.data_format == "channels_first"
     n = call.source.shape[0 if is_first else -1]
     colours = np.eye(n, dtype=np.float32).reshape((n, n, 1, 1) if is_first else (n, 1, 1, n))
-    luminances = OperationFunction(call.call)(colours).reshape(n, 1)
+    luminances = OperationFunction(call.call).outputs(colours)[0].reshape(n, 1)
     into, out = ("bcyx", "bgyx") if is_first else ("byxc", "byxg")
     return product(call, [(call.call.inputs[0], into), (luminances, "cg")], out)
 
@@ -190,6 +187,8 @@ def _contracted(call: Conversion, left: Sequence[int], right: Sequence[int]) -> 
 
 def product(call: Conversion, operands: Sequence[Operand], out: str) -> Tensor:
     """Add nodes that hold a product of tensors and constants, summed over what ``out`` lacks."""
+    if starts_over(call):
+        raise call.unsupported("it gives numbers of a type in which sums start over")
     tensors = tensors_of(call)
     inputs = [(x, labels) for x, labels in operands if has_tensor(x)]
     batch = inputs[0][1][0]
@@ -263,4 +262,5 @@ def _of_tensors(
     def function(*arrays: np.ndarray) -> np.ndarray:
         return operation(*dict(zip(refs, arrays, strict=True)).values())
 
-    return multiply(call, None, operands, out, function=function)
+    made = dict(zip(out, call.output_shape, strict=True))
+    return multiply(call, None, operands, out, made=made, function=function)

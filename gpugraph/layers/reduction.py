@@ -9,7 +9,12 @@ import numpy as np
 
 from gpugraph.axes import Axis, fan_in, one_to_one, window
 from gpugraph.conversion import Conversion
-from gpugraph.layers.operation import OperationFunction, arguments_of, has_tensor
+from gpugraph.layers.operation import (
+    OperationFunction,
+    arguments_of,
+    has_tensor,
+    on_whole_numbers,
+)
 from gpugraph.layers.weights import array
 from gpugraph.population import Reduce, Tensor
 from gpugraph.projection import Kind
@@ -34,7 +39,7 @@ def extreme(call: Conversion) -> Tensor:
 @converts("ops.Mean")
 def mean(call: Conversion) -> Tensor:
     """Every value along the axes, weight 1 / number of values (`mean`)."""
-    return _mean(call, _dimensions(call, call.layer.axis))
+    return _mean(call, dimensions_of(call, call.layer.axis))
 
 
 @converts("ops.Average")
@@ -43,7 +48,7 @@ def average(call: Conversion) -> Tensor:
     weights = arguments_of(call)["weights"]
     if has_tensor(weights) or (weights is not None and len(weights.shape) != 1):
         raise call.unsupported("its weights are no constants along the axis")
-    dimensions = _dimensions(call, call.layer.axis)
+    dimensions = dimensions_of(call, call.layer.axis)
     if weights is None:
         return _mean(call, dimensions)
     shares = array(weights).astype(np.float64)
@@ -56,7 +61,7 @@ def average(call: Conversion) -> Tensor:
 def trapezoid(call: Conversion) -> Tensor:
     """Every value along the axis, weight half the distance of its neighbours (`scale`)."""
     layer = call.layer
-    dimensions = _dimensions(call, layer.axis)
+    dimensions = dimensions_of(call, layer.axis)
     n = call.source.shape[dimensions[0]]
     steps = np.diff(array(layer.x)) if layer.x is not None else np.asarray(layer.dx)
     if steps.ndim > 1:
@@ -91,26 +96,23 @@ def trapezoid(call: Conversion) -> Tensor:
 )
 def statistic(call: Conversion) -> Tensor:
     """Every value along the axes takes part in what they amount to (`dynamic`)."""
-    dimensions = _dimensions(call, call.layer.axis)
-    return _statistic(call, None, dimensions, OperationFunction(call.call))
+    dimensions = dimensions_of(call, call.layer.axis)
+    return statistic_of(call, None, dimensions, OperationFunction(call.call))
 
 
 @converts("ops.Moments")
 def moments(call: Conversion) -> list[Tensor]:
     """Mean as ops.Mean; ``name/1``, the variance, of every value along the axes (`dynamic`)."""
-    dimensions = _dimensions(call, call.layer.axes)
-    function = OperationFunction(call.call)
-
-    def variance(x: np.ndarray) -> np.ndarray:
-        return function.outputs(x)[1]
-
-    return [_mean(call, dimensions), _statistic(call, "1", dimensions, variance)]
+    dimensions = dimensions_of(call, call.layer.axes)
+    variance = OperationFunction(call.call, output=1)
+    return [_mean(call, dimensions), statistic_of(call, "1", dimensions, variance)]
 
 
 @converts("ops.Cumsum", "ops.Cumprod")
 def running_total(call: Conversion) -> Tensor:
     """Every value up to a position, weight 1 (`copy`); nodes sum or multiply."""
-    target = call.population(reduce="product" if call.call.layer_class == "Cumprod" else "sum")
+    reduce: Reduce = "product" if call.call.layer_class == "Cumprod" else "sum"
+    target = call.population(reduce=reduce, dynamics=on_whole_numbers(call))
     _project_back(call, target, "copy")
     return target
 
@@ -127,15 +129,15 @@ def running_total_of_numbers(call: Conversion) -> Tensor:
 def difference(call: Conversion) -> Tensor:
     """The values whose n-th difference it is, with their binomial weights (`scale`)."""
     n = call.layer.n
-    (dimension,) = _dimensions(call, call.layer.axis)
-    target = call.population()
+    (dimension,) = dimensions_of(call, call.layer.axis)
+    target = call.population(dynamics=on_whole_numbers(call))
     weights = np.array([(-1) ** (n - i) * comb(n, i) for i in range(n + 1)], np.float64)
     axis = window(call.source.shape[dimension], target.shape[dimension], size=n + 1)
     _project_along(call, target, dimension, axis, weights, "scale")
     return target
 
 
-def _dimensions(call: Conversion, axes: int | Sequence[int] | None) -> tuple[int, ...]:
+def dimensions_of(call: Conversion, axes: int | Sequence[int] | None) -> tuple[int, ...]:
     """Return the dimensions that Keras's axes are; refuse the batch's."""
     dtype = getattr(call.layer, "dtype", None)
     if dtype is not None and "float" not in str(dtype):
@@ -147,8 +149,8 @@ def _dimensions(call: Conversion, axes: int | Sequence[int] | None) -> tuple[int
 
 def _reduced(call: Conversion, reduce: Reduce, kind: Kind = "copy") -> Tensor:
     """Add nodes that join what lies along the axes."""
-    target = call.population(reduce=reduce)
-    _project_reduced(call, target, _dimensions(call, call.layer.axis), None, kind)
+    target = call.population(reduce=reduce, dynamics=on_whole_numbers(call))
+    _project_reduced(call, target, dimensions_of(call, call.layer.axis), None, kind)
     return target
 
 
@@ -162,12 +164,12 @@ def _weighted(
     call: Conversion, dimensions: Sequence[int], weights: np.ndarray, kind: Kind
 ) -> Tensor:
     """Add nodes that hold a weighted sum along dimensions."""
-    target = call.population(shape=call.call.output_shapes[0])
+    target = call.population(shape=call.call.output_shapes[0], dynamics=on_whole_numbers(call))
     _project_reduced(call, target, dimensions, weights, kind)
     return target
 
 
-def _statistic(
+def statistic_of(
     call: Conversion,
     part: str | None,
     dimensions: Sequence[int],
@@ -201,7 +203,7 @@ def _project_reduced(
 
 def _project_back(call: Conversion, target: Tensor, kind: Kind) -> None:
     """Project every value to its own position along the axis and to all behind it."""
-    (dimension,) = _dimensions(call, call.layer.axis)
+    (dimension,) = dimensions_of(call, call.layer.axis)
     n = call.source.shape[dimension]
     _project_along(call, target, dimension, window(n, n, size=n, before=n - 1), None, kind)
 

@@ -9,14 +9,10 @@ _REASONS = {
         SegmentReduction SegmentSum Size Slice Unique Vdot Vsplit Vstack
         """,
     "it runs a function of its own, which is not opened": "AssociativeScan Map VectorizedMap",
-    "what it gives are positions, which depend on the inputs": """
-        Argmax Argmin Argpartition Argsort CTCDecode Digitize InTopK Nanargmax Nanargmin Nonzero
-        SearchSorted Sort TopK UnravelIndex
-        """,
-    "it works on whole numbers or their bits, which nodes do not hold": """
-        BitwiseAnd BitwiseInvert BitwiseLeftShift BitwiseNot BitwiseOr BitwiseRightShift BitwiseXor
-        Gcd IsIn Lcm LeftShift MultiHot Nextafter OneHot RightShift View
-        """,
+    "how many it gives depends on the inputs": "Nonzero",
+    "it does not give the batch axis in front": "CTCDecode",
+    "on TensorFlow samples of a batch meet in it": "Argpartition",
+    "it works on the bits of numbers, which nodes do not hold": "View",
     "it works on complex numbers, which nodes do not hold": """
         Eig Polar ViewAsComplex ViewAsReal
         """,
@@ -34,9 +30,6 @@ _REASONS = {
     "it draws at random where it moves each pixel": "ElasticTransform",
     "the size of the batch is part of the shape that it is told to give": "ScaleAndTranslate",
     "Keras 3.15 mixes up its arguments and cannot run it": "ConvTranspose",
-    "nobody has said yet what its edges are": """
-        Ldexp
-        """,
 }
 
 REFUSED_OPERATIONS = {

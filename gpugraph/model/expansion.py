@@ -267,6 +267,8 @@ class Expansion:
             output_shapes=tuple(shape_of(spec) for spec in specs),
             n_parameters=_n_parameters(layer, args, kwargs),
             untraced=untraced,
+            input_dtypes=tuple(self._specs[ref].dtype for ref in refs),
+            output_dtypes=tuple(spec.dtype for spec in specs),
         )
         call = self._with_batches(call, node.outputs)
         call = replace(call, masks=self._used_masks(call))

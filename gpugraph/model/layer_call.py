@@ -79,6 +79,8 @@ class LayerCall:
         of them. Those that its tensors carry unseen, too, which ``kwargs`` do not hold.
     untraced : str, optional
         Why its own ``call`` could not be traced, where that was tried.
+    input_dtypes, output_dtypes : tuple of str
+        As Keras has them; empty where nothing says them.
     input_batches, output_batches : tuple of Batch
         Where samples stand in the inputs and outputs of a traced call; empty where each of them is
         a sample's, as it is outside of traces.
@@ -95,6 +97,8 @@ class LayerCall:
     n_parameters: int
     masks: Mapping[str, Any] = field(default_factory=dict)
     untraced: str | None = None
+    input_dtypes: tuple[str, ...] = ()
+    output_dtypes: tuple[str, ...] = ()
     input_batches: tuple[Batch, ...] = ()
     output_batches: tuple[Batch, ...] = ()
 

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import gpugraph as gg
 
@@ -11,6 +11,8 @@ ROWS = {
         keras.Input((4,), dtype="int32"),
     ),
     "Discretization": (layers.Discretization([-0.5, 0.2, 0.7], output_mode="count"), (4,)),
+    "ops.MultiHot": (lambda x: ops.multi_hot(x, 3), keras.Input((4,), dtype="int32")),
+    "ops.OneHot": (lambda x: ops.one_hot(x, 3), keras.Input((4,), dtype="int32")),
 }
 TOKENS = np.array([[0, 3, 3, 1], [2, 2, 2, 2], [4, 0, 1, 3]])
 
@@ -112,3 +114,54 @@ def test_bins_that_are_refused(options, why):
     model = keras.Model(inputs, layers.Discretization(**options)(inputs))
     with pytest.raises(gg.UnsupportedLayerError, match=why):
         gg.from_keras(model)
+
+
+def test_tokens_are_cut_to_whole_numbers():
+    tokens = keras.Input((4,))
+    layer = layers.CategoryEncoding(5, output_mode="count")
+    graph = gg.from_keras(keras.Model(tokens, [layer(tokens), ops.one_hot(tokens, 5)]))
+    assert graph.verify(np.array([[0.0, 1.7, -0.5, 3.2]])).passed
+
+
+def operation_graph(function, shape):
+    tokens = keras.Input(shape, dtype="int32", name="tokens")
+    return gg.from_keras(keras.Model(tokens, function(tokens)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool", "uint8", None])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((), -1), ((3,), -1), ((3,), 1), ((3, 2), -1), ((3, 2), 1), ((3, 2), 2)]
+)
+def test_one_hot_along_any_axis(shape, axis, dtype):
+    graph = operation_graph(lambda x: ops.one_hot(x, 5, axis=axis, dtype=dtype), shape)
+    assert graph.verify(np.random.default_rng(0).integers(-2, 7, (9, *shape))).passed
+    target = graph.projections[0].target
+    places = np.arange(target.size).reshape(target.shape)
+    rows = np.moveaxis(places, len(shape) if axis == -1 else axis - 1, -1).reshape(-1, 5)
+    n = len(rows)
+    assert {(src, dst) for src, dst, _ in graph.edge_tuples()} == {
+        (token, n + place) for token, row in enumerate(rows) for place in row
+    }
+    assert [p.kind for p in graph.projections] == ["choice"]
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 2)])
+def test_multi_hot_joins_tokens(shape):
+    graph = operation_graph(lambda x: ops.multi_hot(x, 5), shape)
+    assert graph.verify(np.random.default_rng(0).integers(-2, 7, (9, *shape))).passed
+    assert [p.kind for p in graph.projections] == ["choice", "copy"]
+    assert graph.n_edges == 2 * 5 * np.prod(shape)
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "why"),
+    [
+        (lambda x: ops.one_hot(x, 3, axis=0), (2,), "leaves a dimension open"),
+        (lambda x: ops.one_hot(x, 3, sparse=True), (2,), "sparse tensors"),
+        (lambda x: ops.multi_hot(x, 3), (), "does not join the tokens of a sample"),
+        (lambda x: ops.multi_hot(x, 3, axis=1), (2,), "does not join the tokens of a sample"),
+    ],
+)
+def test_what_is_no_encoding_of_a_sample_is_refused(function, shape, why):
+    with pytest.raises(gg.GpugraphError, match=why):
+        operation_graph(function, shape)

@@ -61,11 +61,6 @@ ROWS = {
     "ops.Stack": (lambda xs: ops.stack(xs, axis=1), (2, 3), (2, 3)),
     "ops.StopGradient": (ops.stop_gradient, (2, 3)),
     "ops.Swapaxes": (lambda x: ops.swapaxes(x, 1, 2), (2, 3)),
-    "ops.Take": (lambda x: ops.take(x, [2, 0, 2], axis=2), (2, 3)),
-    "ops.TakeAlongAxis": (
-        lambda x: ops.take_along_axis(x, np.array([[[2], [0]]]), axis=2),
-        (2, 3),
-    ),
     "ops.Tile": (lambda x: ops.tile(x, (1, 2, 3)), (2, 3)),
     "ops.Transpose": (lambda x: ops.transpose(x, (0, 2, 1)), (2, 3)),
     "ops.Tril": (ops.tril, (3, 3)),
@@ -308,10 +303,11 @@ def test_what_touches_the_batch_is_refused(function, why):
     assert_refused(function, (2, 3), why=why)
 
 
-def test_indices_that_depend_on_the_inputs_are_refused():
-    values, indices = keras.Input((2, 3)), keras.Input((1,), dtype="int32")
-    model = keras.Model([values, indices], ops.take_along_axis(values, indices[:, None], axis=1))
-    with pytest.raises(gg.UnsupportedLayerError, match="its indices depend on the inputs"):
+def test_a_start_that_depends_on_the_inputs_is_refused():
+    values = keras.Input((2, 3), batch_size=3)
+    start = keras.Input((), batch_size=3, dtype="int32")
+    model = keras.Model([values, start], ops.slice_update(values, start, values))
+    with pytest.raises(gg.UnsupportedLayerError, match="its start_indices depend on the inputs"):
         gg.from_keras(model)
 
 

@@ -418,9 +418,10 @@ def test_commands_probe_where_asked(tmp_path, command):
 
 
 def test_a_command_says_what_is_not_affine(tmp_path):
-    x = keras.Input((4,))
-    path = tmp_path / "sorted.keras"
-    keras.Model(x, ops.sort(x)).save(path)
+    x = keras.Input((2, 2))
+    path = tmp_path / "determinant.keras"
+    keras.Model(x, ops.slogdet(x)[1]).save(path)
     result = CliRunner().invoke(app, ["summary", str(path), "--probe"])
     assert result.exit_code == EXIT_CODES[gg.UnsupportedLayerError]
     assert "it is not affine" in result.stderr
+    assert 'converts("ops.Slogdet")' in result.stderr

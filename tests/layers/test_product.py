@@ -120,6 +120,7 @@ def test_two_tensors_weigh_each_other():
         (lambda x, y: ops.einsum("bi,bij->bj", x, y), [(3,), (3, 2)], 12),
         (lambda x, y: ops.einsum("bi,bi->b", x, y), [(3,), (3,)], 6),
         (lambda x, y: ops.einsum("bi,ij,bj->b", x, weights(3, 2), y), [(3,), (2,)], 5),
+        (lambda x, y: ops.einsum("bi,ijk,bj->bk", x, weights(3, 2, 4), y), [(3,), (2,)], 20),
         (ops.cdist, [(4, 3), (5, 3)], 2 * 4 * 5 * 3),
         (lambda x, y, z: ops.einsum("bi,bj,bk->bijk", x, y, z), [(2,), (3,), (4,)], 3 * 24),
     ],
