@@ -31,7 +31,7 @@ ABSTRACT = {"Backbone", "FeaturePyramidBackbone"}
 
 # Why in words, and how from_keras says so.
 BATCH = "compares every text of the batch with every image of it"
-EXPERTS = "the inputs decide which experts are asked", "ops.math.TopK"
+EXPERTS = "hands the tokens of the whole batch to its experts", "moe_block/.*batch axis is another"
 SYMBOLS = "its `call` asks Keras's symbolic tensors for their values"
 TENSORFLOW = "its `call` uses TensorFlow where `keras.ops` would do"
 REFUSED = {
