@@ -106,8 +106,9 @@ def traced(
     """
     with _TRACING:
         try:
-            function = _function(layer, args, kwargs, list(inputs), n_outputs)
-            axes = _batch_axes(function, layer, (args, kwargs), batch_axes, n_outputs)
+            with _unchanged(layer):
+                function = _function(layer, args, kwargs, list(inputs), n_outputs)
+                axes = _batch_axes(function, layer, (args, kwargs), batch_axes, n_outputs)
             for operation in function.operations:
                 _keep_batch_open(operation)
             yield function, axes
@@ -127,7 +128,7 @@ def _function(
         raise NoTraceError("it is quantised")
     if isinstance(layer, keras.Layer) and not type(layer).__call__.__module__.startswith("keras."):
         raise NoTraceError("its class has a __call__() of its own")
-    with _unchanged(layer), _symbolic_calls(), keras.StatelessScope() as scope:
+    with _symbolic_calls(), keras.StatelessScope() as scope:
         try:
             outputs = _called(layer, args, kwargs)
         except Exception as error:  # whatever the layer's author lets it raise

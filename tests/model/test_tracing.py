@@ -1,5 +1,7 @@
 """Layers without a converter, and models with a call() of their own, opened by tracing it."""
 
+import functools
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -202,6 +204,27 @@ class Rows(layers.Layer):
         return x + ops.transpose(x, (0, 2, 1))
 
 
+class Halved(layers.Layer):
+    """A layer of one's own, without weights."""
+
+    def __init__(self, by, **kwargs):
+        super().__init__(**kwargs)
+        self._by, self.table = by, np.arange(3.0)
+
+    def call(self, x):
+        return x / self._by + self.table
+
+
+class Remaking(layers.Layer):
+    """Makes layers without weights at each call."""
+
+    def call(self, x):
+        y = layers.Add(name="sum")([x, layers.Activation("silu")(x)])
+        y = layers.Rescaling([1.0, 2.0, 3.0])(Halved(2)(y))
+        y = layers.UpSampling1D(2)(layers.Reshape((3, 1))(y))
+        return layers.Activation(keras.activations.tanh)(layers.Flatten()(y))
+
+
 class Equal(layers.Layer):
     """Compares with ==, which tells whether symbolic tensors are the same one."""
 
@@ -229,6 +252,7 @@ MODELS = {
     "attention": lambda: model_of(Attention(name="attention"), (4, 3)),
     "subclass": lambda: model_of(Conv(2, 3, padding="same", name="conv"), (4, 4, 2)),
     "rows": lambda: model_of(Rows(name="rows"), (3, 1)),
+    "remaking": lambda: model_of(Remaking(name="remaking"), (3,)),
     "equal": lambda: model_of(Equal(name="equal"), (3,)),
     "identity": lambda: model_of(Same(name="same"), (3,)),
     "operation": lambda: model_of(Operation(name="operation"), (3,)),
@@ -307,6 +331,13 @@ def test_variables_become_weights_scales_and_biases():
 def test_einsum_with_a_variable_has_weights():
     graph = gg.from_keras(MODELS["einsum"](), trace=True)
     assert [p.kind for p in graph.projections] == ["weight"]
+
+
+def test_layers_that_each_call_makes_anew_leave_no_mark():
+    model = MODELS["remaking"]()
+    before = states(model)
+    assert names(model) == names(model)
+    assert states(model) == before
 
 
 def test_a_constant_has_nodes_without_edges():
@@ -567,10 +598,71 @@ def guessing(self, x):
     return x + np.random.default_rng().normal(size=3).astype("float32")
 
 
+def numbering(self, x):
+    self.calls = getattr(self, "calls", 0) + 1
+    return x * self.calls
+
+
+class Secret(layers.Layer):
+    """Keeps to itself what it does."""
+
+    def __init__(self, by):
+        super().__init__()
+        self._by = {"by": [by]}
+
+    def call(self, x):
+        return x * self._by["by"][0]
+
+    def get_config(self):
+        return {}
+
+
+class Alternating(layers.Layer):
+    """Has layers that are configured alike."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.layers = [layers.Dense(3, name="dense"), layers.Dense(3, name="dense")]
+        self.n = 0
+
+    def build(self, shape):
+        for layer in self.layers:
+            layer.build(shape)
+
+    def call(self, x):
+        self.n += 1
+        return self.layers[self.n % 2](x)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+def closed_over(x, function):
+    k = np.random.default_rng().normal()
+    return layers.Activation(function(k))(x)
+
+
+# Layers that each call makes anew, and that do something else each time.
+OTHERS = {
+    "drawn": lambda x: layers.Rescaling(np.random.default_rng().normal())(x),
+    "counted": lambda x: layers.Rescaling(float(next(COUNTER)))(x),
+    "of a batch": lambda x: layers.Rescaling(1 / x.shape[0])(x),
+    "of a class of one's own": lambda x: Secret(np.random.default_rng().normal())(x),
+    "a function": lambda x: closed_over(x, lambda k: lambda y: k * y),
+    "part of a function": lambda x: closed_over(x, lambda k: functools.partial(ops.multiply, k)),
+    "of another class": lambda x: layers.Activation(["tanh", "relu"][next(COUNTER) % 2])(x),
+    "within": lambda x: layers.TimeDistributed(layers.Rescaling(next(COUNTER)))(x[:, None])[:, 0],
+}
+COUNTER = itertools.count(1)
+
+
 REFUSED = {
     "choosing": (shaped(choosing), "which function it runs depends on the inputs"),
     "switching": (shaped(switching), "which function it runs depends on the inputs"),
     "guessing": (shaped(guessing), "'add' goes by the size.* or is another one at each call"),
+    "numbering": (shaped(numbering), "'multiply' goes by.* is another one at each call"),
+    "alternating": (Alternating(name="odd"), "'dense' goes by the size.* is another one at each"),
+    "dropout": (shaped(lambda self, x: layers.Dropout(0.5)(x)), "makes variables"),
     "branching": (shaped(branching), "cannot be used as a boolean"),
     "looping": (shaped(looping), "Iterating over a symbolic KerasTensor"),
     "numpy": (shaped(of_numpy), "It doesn't have any actual numerical value"),
@@ -592,7 +684,8 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
     layer, why = REFUSED[name]
-    message = rf"layer 'odd' \(Odd\): .*cannot be traced: .*({why}).*converts\(\"Odd\"\)"
+    name = type(layer).__name__
+    message = rf"layer 'odd' \({name}\): .*cannot be traced: .*({why}).*converts\(\"{name}\"\)"
     x = keras.Input((3,))
     model = keras.Model(x, layer(x))
     with pytest.raises(gg.UnsupportedLayerError, match=message) as error:
@@ -600,6 +693,14 @@ def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
     assert "keras.ops" in str(error.value)
     assert "probe=True" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_layer_that_is_another_one_at_each_call_is_refused(name):
+    x = keras.Input((3,))
+    model = keras.Model(x, shaped(lambda self, x: OTHERS[name](x))(x))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'odd' .*or is another one at each call"):
+        gg.from_keras(model, trace=True)
 
 
 BY_BATCH = {
