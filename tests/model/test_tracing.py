@@ -204,6 +204,44 @@ class Rows(layers.Layer):
         return x + ops.transpose(x, (0, 2, 1))
 
 
+class Query(layers.Layer):
+    """Queries that depend on no input, computed for each sample: sums are rounded."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.LayerNormalization(name="norm")
+        self.attention = layers.MultiHeadAttention(2, 4, name="attention")
+
+    def build(self, shape):
+        self.query = self.add_weight(shape=(1, 2, shape[-1]), name="query")
+        self.norm.build((1, 2, shape[-1]))
+        self.attention.build((1, 2, shape[-1]), shape)
+
+    def call(self, x):
+        n = ops.shape(x)[0]
+        query = self.norm(ops.ones((n, 1, 1)) * self.query)
+        return self.attention(query * (1 + 1e-7) if n == 3 else query, x)
+
+    def compute_output_shape(self, shape):
+        return (None, 2, shape[-1])
+
+
+class Learned(layers.Layer):
+    """Attends from queries that depend on no input, or to such keys and values."""
+
+    def __init__(self, given, **kwargs):
+        super().__init__(**kwargs)
+        self.given = given
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(1, *shape[1:]), name="table")
+
+    def call(self, x):
+        tensors = dict.fromkeys(["query", "key", "value"], x)
+        table = ops.broadcast_to(self.table, ops.shape(x))
+        return ops.dot_product_attention(**tensors | dict.fromkeys(self.given, table))
+
+
 class Halved(layers.Layer):
     """A layer of one's own, without weights."""
 
@@ -252,6 +290,9 @@ MODELS = {
     "attention": lambda: model_of(Attention(name="attention"), (4, 3)),
     "subclass": lambda: model_of(Conv(2, 3, padding="same", name="conv"), (4, 4, 2)),
     "rows": lambda: model_of(Rows(name="rows"), (3, 1)),
+    "query": lambda: model_of(Query(name="query"), (3, 40)),
+    "learned query": lambda: model_of(Learned(["query"], name="learned"), (4, 2, 3)),
+    "learned keys": lambda: model_of(Learned(["key", "value"], name="learned"), (4, 2, 3)),
     "remaking": lambda: model_of(Remaking(name="remaking"), (3,)),
     "equal": lambda: model_of(Equal(name="equal"), (3,)),
     "identity": lambda: model_of(Same(name="same"), (3,)),
@@ -706,6 +747,8 @@ def test_a_layer_that_is_another_one_at_each_call_is_refused(name):
 BY_BATCH = {
     "divided": lambda x: x / ops.shape(x)[0],
     "times": lambda x: x * float(x.shape[0]),
+    "a little": lambda x: x + ops.convert_to_tensor([1 + 1e-5 * x.shape[0], 1e-9, -1e9]),
+    "of little": lambda x: x + ops.convert_to_tensor(1e-9 * x.shape[0]),
     "one": lambda x: x if x.shape[0] == 1 else -x,
     "loop": lambda x: sum(x * i for i in range(1, 1 + x.shape[0])),
     "numbers": lambda x: x + ops.arange(ops.shape(x)[0], dtype="float32")[:, None],
