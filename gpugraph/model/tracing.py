@@ -6,6 +6,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import keras
@@ -236,6 +237,8 @@ def _symbolic_calls() -> Iterator[None]:
 
     ``x == y`` compares values, as real tensors do; symbolic ones only are the same or not.
 
+    ``ops.ndim(x)`` and ``ops.size(x)`` are numbers, and a slice alone (``x[1:]``) is a key.
+
     Functions that the inputs choose are refused: Keras takes the first of them.
 
     Losses that a layer adds are left out, and no variable can be made: a layer would keep it.
@@ -270,9 +273,16 @@ def _symbolic_calls() -> Iterator[None]:
             set_keras_mask(y, None)
         return outputs
 
-    def choose_no_function(operation: Any, *args: Any, **kwargs: Any) -> Any:
-        if type(operation).__name__ in ("Cond", "Switch") and threading.get_ident() == thread:
+    def symbolic_operation(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        name = type(operation).__name__
+        if threading.get_ident() != thread:
+            return note(operation, *args, **kwargs)
+        if name in ("Cond", "Switch"):
             raise NoTraceError("which function it runs depends on the inputs")
+        if name in ("Ndim", "Size"):
+            return len(args[0].shape) if name == "Ndim" else prod(args[0].shape)
+        if name == "GetItem" and isinstance(args[1], slice):
+            args = (args[0], args[1:])
         return note(operation, *args, **kwargs)
 
     def equal(tensor: Any, other: Any) -> Any:
@@ -286,7 +296,7 @@ def _symbolic_calls() -> Iterator[None]:
             keras.KerasTensor,
             {"__eq__": equal, "__array_ufunc__": None, "__jax_array__": property()},
         ),
-        _patched(keras.Operation, {"symbolic_call": choose_no_function}),
+        _patched(keras.Operation, {"symbolic_call": symbolic_operation}),
         _patched(keras.Layer, {"__call__": symbolic_call, "add_loss": add_no_loss}),
     ):
         yield

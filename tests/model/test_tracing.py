@@ -242,6 +242,15 @@ class Learned(layers.Layer):
         return ops.dot_product_attention(**tensors | dict.fromkeys(self.given, table))
 
 
+class Counted(layers.Layer):
+    """Asks how many dimensions and elements there are, and slices the first dimension."""
+
+    def call(self, x):
+        rows = ops.transpose(x, (1, 0, 2) if ops.ndim(x) == 3 else (1, 0))
+        turned = ops.concatenate([rows[-1:], rows[:-1]], axis=0)
+        return ops.transpose(turned, (1, 0, 2)) / ops.cast(ops.size(x[0]), "float32")
+
+
 class Halved(layers.Layer):
     """A layer of one's own, without weights."""
 
@@ -293,6 +302,7 @@ MODELS = {
     "query": lambda: model_of(Query(name="query"), (3, 40)),
     "learned query": lambda: model_of(Learned(["query"], name="learned"), (4, 2, 3)),
     "learned keys": lambda: model_of(Learned(["key", "value"], name="learned"), (4, 2, 3)),
+    "counted": lambda: model_of(Counted(name="counted"), (4, 2)),
     "remaking": lambda: model_of(Remaking(name="remaking"), (3,)),
     "equal": lambda: model_of(Equal(name="equal"), (3,)),
     "identity": lambda: model_of(Same(name="same"), (3,)),
@@ -736,6 +746,18 @@ def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="calls its functions")
+def test_a_call_of_tensorflows_functions_is_refused_with_the_reason():
+    def call(self, x):
+        import tensorflow
+
+        return tensorflow.exp(x)
+
+    x = keras.Input((3,))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"traced: .* a TensorFlow function\. Reg"):
+        gg.from_keras(keras.Model(x, shaped(call)(x)), trace=True)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_layer_that_is_another_one_at_each_call_is_refused(name):
     x = keras.Input((3,))
@@ -747,6 +769,7 @@ def test_a_layer_that_is_another_one_at_each_call_is_refused(name):
 BY_BATCH = {
     "divided": lambda x: x / ops.shape(x)[0],
     "times": lambda x: x * float(x.shape[0]),
+    "sized": lambda x: x / ops.cast(ops.size(x), "float32"),
     "a little": lambda x: x + ops.convert_to_tensor([1 + 1e-5 * x.shape[0], 1e-9, -1e9]),
     "of little": lambda x: x + ops.convert_to_tensor(1e-9 * x.shape[0]),
     "one": lambda x: x if x.shape[0] == 1 else -x,
