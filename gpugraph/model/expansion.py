@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError, said_by_keras
+from gpugraph.model.constants import Constants
 from gpugraph.model.input_shape import check_shape, shape_of
 from gpugraph.model.layer_call import (
     Batch,
@@ -52,8 +53,9 @@ class Expansion:
         self._batches: dict[TensorRef, Batch] = {}
         self._masks: dict[TensorRef, TensorRef | None] = {}
         self._values = ValueNumbers()
+        self._constants = Constants()
         self._passed: dict[TensorRef, TensorRef] = {}
-        self._mask_calls: set[str] = set()
+        self._if_read: set[str] = set()
         self._given: dict[str, int] = {}
 
     def add_inputs(self, function: Any, shapes: Sequence[Shape]) -> list[TensorRef]:
@@ -86,6 +88,9 @@ class Expansion:
                 refs = [known[id(t)] for t in node.arguments.keras_tensors]
                 use = f"#{uses[id(node)]}" if uses[id(node)] else ""
                 name = self._unique(prefix + node.operation.name + use)
+                args, kwargs, refs = self._constants.handed_on(
+                    node.operation, name, args, kwargs, refs
+                )
                 if isinstance(node.operation, keras.Model) and is_plain(node.operation):
                     inner = functional(node.operation, f"nested model '{name}'")
                     given = self._nested_inputs(inner, node, known, name)
@@ -149,9 +154,11 @@ class Expansion:
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
     ) -> list[TensorRef]:
         """Add the calls that a layer without a converter makes; its own where none can be told."""
-        from gpugraph.model.tracing import NoTraceError, is_traceable
+        from gpugraph.model.tracing import Constant, NoTraceError, is_traceable
 
         layer = node.operation
+        if isinstance(layer, Constant):
+            return [self._constant(node, name, args, kwargs, refs)]
         if not is_traceable(layer) or kwargs.get("training"):
             return self._call(node, name, args, kwargs, refs)
         implied = self._implied_masks(layer, args, kwargs)
@@ -168,6 +175,19 @@ class Expansion:
             if self._masks[ref] is None:
                 self._masks[ref] = mask
         return outputs
+
+    def _constant(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> TensorRef:
+        """Note a constant that a layer gives; add its nodes, if any, for what reads them."""
+        ref = TensorRef(name, 0)
+        self._constants.add(ref, node.operation)
+        if node.operation.is_of_samples:
+            self._call(node, name, args, kwargs, refs)
+            self._if_read.add(name)
+        else:
+            self._specs[ref], self._masks[ref] = node.outputs[0], None
+        return ref
 
     def _untraced(
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef], why: str
@@ -329,7 +349,7 @@ class Expansion:
                 carried = carried_masks(given[carrier], self._masks)
                 if self._values.of(carried) == self._values.of(value):
                     implied[key] = value
-        self._mask_calls |= {ref.call for ref in refs_in(implied)}
+        self._if_read |= {ref.call for ref in refs_in(implied)}
         return implied
 
     def _used_masks(self, call: LayerCall) -> dict[str, Any]:
@@ -363,20 +383,27 @@ class Expansion:
             function = keras.Function(list(made.inputs.values()), new)
             refs = self.expand(function, list(made.inputs), prefix=f"{name}/mask/")
             known |= {id(spec): ref for spec, ref in zip(new, refs, strict=True)}
-            self._mask_calls |= {call.name for call in self.calls[first:]}
+            self._if_read |= {call.name for call in self.calls[first:]}
         masks = [None if spec is None else known[id(spec)] for spec in made.masks]
         return (masks + none)[:n_outputs]
 
-    def without_mask_calls(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
-        """Return the calls but for operations that made masks which nothing reads."""
+    def calls_read(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
+        """Return the calls but for constants, and operations that made masks, which nothing reads.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            If an output is a constant that has no nodes.
+        """
         import keras
 
+        self._constants.refuse(outputs, "the model gives")
         read = {ref.call for ref in outputs}
         kept = []
         for call in reversed(self.calls):
-            is_unread = call.name in self._mask_calls and call.name not in read
+            is_unread = call.name in self._if_read and call.name not in read
             if is_unread and not isinstance(call.layer, keras.Layer):
-                self._mask_calls |= {ref.call for ref in call.inputs}
+                self._if_read |= {ref.call for ref in call.inputs}
             else:
                 kept.append(call)
                 read |= {ref.call for ref in call.reads}

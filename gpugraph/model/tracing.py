@@ -34,15 +34,27 @@ class NoTraceError(Exception):
 
 
 class Constant(keras.Operation):  # type: ignore[misc]
-    """Values of a layer's own, given for every sample of what it is called on."""
+    """Values of a layer's own.
+
+    Where the first axis is the batch's, they are given for every sample of what it is called on.
+    """
 
     def __init__(self, values: Any) -> None:
         super().__init__()
         self.values = values
 
+    @property
+    def is_of_samples(self) -> bool:
+        """Whether these are the values of a sample, which nodes may hold."""
+        shape = tuple(self.values.shape)
+        return shape[:1] == (1,) and 0 not in shape
+
     def compute_output_spec(self, x: Any) -> Any:
         """Return the shape: one sample's, for a batch as large as that of x."""
-        return keras.KerasTensor((x.shape[0], *self.values.shape[1:]), dtype=self.values.dtype)
+        shape = tuple(self.values.shape)
+        if shape[:1] == (1,):
+            shape = (x.shape[0], *shape[1:])
+        return keras.KerasTensor(shape, dtype=self.values.dtype)
 
     def call(self, x: Any) -> Any:
         """Return the values as often as there are samples."""
@@ -166,13 +178,8 @@ def _tensor(output: Any, source: Any) -> Any:
     """Return an output as a symbolic tensor; what depends on no input stays as it is."""
     if _is_symbolic(output):
         return output
-    shape = getattr(output, "shape", None)
-    if shape is None:
+    if getattr(output, "shape", None) is None:
         raise NoTraceError(f"among its outputs is {type(output).__name__}, which is no tensor")
-    if not shape or shape[0] not in (1, source.shape[0]):
-        raise NoTraceError(
-            f"it gives a constant of shape {tuple(shape)}, which has no axis for the batch"
-        )
     return Constant(keras.ops.convert_to_tensor(output))(source)
 
 
@@ -330,7 +337,14 @@ def _without_constants(arguments: Any, source: Any) -> Any:
     args, kwargs = arguments
 
     def tensor(value: Any) -> Any:
-        return _tensor(value, source) if len(getattr(value, "shape", ())) else value
+        shape = tuple(getattr(value, "shape", ()))
+        if not shape or _is_symbolic(value):
+            return value
+        if shape[0] not in (1, source.shape[0]):
+            raise NoTraceError(
+                f"it calls a layer on a constant of shape {shape}, which has no axis for the batch"
+            )
+        return Constant(keras.ops.convert_to_tensor(value))(source)
 
     return keras.tree.map_structure(tensor, args), {
         key: value if "mask" in key else keras.tree.map_structure(tensor, value)

@@ -251,6 +251,57 @@ class Counted(layers.Layer):
         return ops.transpose(turned, (1, 0, 2)) / ops.cast(ops.size(x[0]), "float32")
 
 
+class Tables(layers.Layer):
+    """Gives values that depend on shapes alone, without the batch."""
+
+    def call(self, x):
+        places = ops.expand_dims(ops.arange(x.shape[1], dtype="float32"), 1)
+        angles = places / (1 + ops.arange(x.shape[2], dtype="float32"))
+        return ops.cos(angles), ops.sin(angles)
+
+    def compute_output_shape(self, shape):
+        return shape[1:], shape[1:]
+
+
+class Turned(layers.Layer):
+    """Turns what it is given by tables."""
+
+    def call(self, x, cos, sin):
+        return x * cos + ops.flip(x, axis=-1) * ops.expand_dims(sin, 0)
+
+
+def turned():
+    x = keras.Input((4, 2), name="x0")
+    cos, sin = Tables(name="tables")(x)
+    y = Turned(name="one")(x, cos, sin) - cos
+    return keras.Model(x, Turned(name="other")(y, sin=sin, cos=cos))
+
+
+class Beside(layers.Layer):
+    """Gives what nothing reads."""
+
+    def call(self, x):
+        return ops.zeros((0, 5)), 2 * x, ops.ones((ops.shape(x)[0], 2)), ops.zeros((0,))
+
+
+def beside():
+    x = keras.Input((3,), name="x0")
+    return keras.Model(x, Beside(name="beside")(x)[1])
+
+
+class Sum(layers.Layer):
+    def call(self, x, y):
+        return x + y
+
+
+def read_twice():
+    x = keras.Input((3, 2), name="x0")
+    table = Table(name="table")(x)
+    model = keras.Model(x, layers.Add(name="add")([Sum(name="sum")(x, table), table]))
+    randomise(model)
+    return model
+
+
 class Halved(layers.Layer):
     """A layer of one's own, without weights."""
 
@@ -303,6 +354,9 @@ MODELS = {
     "learned query": lambda: model_of(Learned(["query"], name="learned"), (4, 2, 3)),
     "learned keys": lambda: model_of(Learned(["key", "value"], name="learned"), (4, 2, 3)),
     "counted": lambda: model_of(Counted(name="counted"), (4, 2)),
+    "tables": turned,
+    "beside": beside,
+    "read twice": read_twice,
     "remaking": lambda: model_of(Remaking(name="remaking"), (3,)),
     "equal": lambda: model_of(Equal(name="equal"), (3,)),
     "identity": lambda: model_of(Same(name="same"), (3,)),
@@ -404,6 +458,55 @@ def test_a_constant_that_one_of_keras_layers_reads_has_nodes_too():
         "placed/constant",
         "placed/pair/multiply",
     }
+
+
+def test_constants_are_handed_on():
+    graph = gg.from_keras(MODELS["tables"](), trace=True)
+    assert not any(name.startswith("tables") for name in graph.populations)
+
+
+def test_a_constant_has_nodes_where_one_of_keras_layers_reads_it():
+    graph = gg.from_keras(MODELS["read twice"](), trace=True)
+    assert {(p.source.name, p.target.name) for p in graph.projections} == {
+        ("x0", "sum/add"),
+        ("sum/add", "add"),
+        ("table/constant", "add"),
+    }
+
+
+def test_what_nothing_reads_has_no_nodes():
+    assert list(gg.from_keras(MODELS["beside"](), trace=True).populations) == [
+        "x0",
+        "beside/multiply",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("read", "reader"),
+    [
+        (lambda x, table: table, "the model gives"),
+        (lambda x, table: layers.Add(name="add")([x, table]), r"'add' \(Add\) reads"),
+        (lambda x, table: Doubled(name="doubled")(table), r"'doubled' \(Doubled\) reads"),
+        (lambda x, table: x + ops.exp(table), r"'exp' \(Exp\) reads"),
+    ],
+)
+def test_a_constant_without_nodes_that_is_read_as_a_tensor_is_refused(read, reader):
+    x = keras.Input((4, 2))
+    model = keras.Model(x, read(x, Tables(name="tables")(x)[0]))
+    message = rf"'tables/constant', which {reader}: .* of shape \(4, 2\), which has no axis"
+    with pytest.raises(gg.UnsupportedLayerError, match=message):
+        gg.from_keras(model, trace=True)
+
+
+def test_a_constant_that_is_another_one_at_each_call_is_refused():
+    def call(self, x):
+        return x, np.random.default_rng().normal(size=(4, 2)).astype("float32")
+
+    x = keras.Input((4, 2))
+    layer = shaped(call, compute_output_shape=lambda self, shape: (shape, shape[1:]))
+    model = keras.Model(x, Sum()(*layer(x)))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'odd'.*'constant' goes by"):
+        gg.from_keras(model, trace=True)
 
 
 def test_a_layer_of_whole_numbers():
@@ -510,9 +613,9 @@ def test_keras_stays_as_it_is(error):
             raise error
         return 2 * x
 
-    before = attributes_of_keras()
     x = keras.Input((3,))
     model = keras.Model(x, shaped(call, compute_output_spec=lambda self, x: 1 * x)(x))
+    before = attributes_of_keras()
     try:
         gg.from_keras(model, trace=True)
     except (gg.UnsupportedLayerError, KeyboardInterrupt):
@@ -620,7 +723,7 @@ def wordy(self, x):
 
 
 def batchless(self, x):
-    return self.table
+    return x + layers.Maximum()([x, self.table])[:1]
 
 
 def building(self, shape):
@@ -723,7 +826,7 @@ REFUSED = {
     "recursive": (shaped(recursive), "calls itself|recursion depth"),
     "failing": (shaped(failing), "Nothing of the kind"),
     "text": (shaped(wordy), "among its outputs is str"),
-    "batchless": (shaped(batchless, build=building), r"constant of shape \(5, 3\)"),
+    "batchless": (shaped(batchless, build=building), r"a layer on a constant of shape \(5, 3\)"),
     "promised": (
         shaped(lambda self, x: x, compute_output_spec=promising),
         "gives 1 tensors instead of 2",
