@@ -14,10 +14,11 @@ class Constants:
 
     def __init__(self) -> None:
         self._made: dict[TensorRef, Any] = {}
+        self._sources: dict[TensorRef, TensorRef] = {}
 
-    def add(self, ref: TensorRef, constant: Any) -> None:
-        """Note the operation that gives a constant."""
-        self._made[ref] = constant
+    def add(self, ref: TensorRef, constant: Any, source: TensorRef) -> None:
+        """Note the operation that gives a constant, beside a tensor that has the samples."""
+        self._made[ref], self._sources[ref] = constant, source
 
     def handed_on(
         self, operation: Any, name: str, args: Any, kwargs: Any, refs: Sequence[TensorRef]
@@ -39,8 +40,10 @@ class Constants:
 
         Returns
         -------
-        args, kwargs, refs
+        args, kwargs
             Without the tensors that constants have taken the place of.
+        refs
+            The tensors that are left; if none, one that has the samples.
 
         Raises
         ------
@@ -56,13 +59,12 @@ class Constants:
 
         if not is_traceable(operation):
             held = [ref for ref in held if not self._made[ref].is_of_samples]
-        is_given_nodes = isinstance(operation, keras.Layer) and not is_traceable(operation)
-        if is_given_nodes or set(held) == set(refs):
-            self.refuse(held, f"'{name}' ({type(operation).__name__}) reads")
-            return args, kwargs, list(refs)
+            if isinstance(operation, keras.Layer):
+                self.refuse(held, f"'{name}' ({type(operation).__name__}) reads")
         given = {ref: self._made[ref].values if ref in held else ref for ref in refs}
         args, kwargs = substitute((args, kwargs), given)
-        return args, kwargs, [ref for ref in refs if ref not in held]
+        left = [ref for ref in refs if ref not in held]
+        return args, kwargs, left or [self._sources[held[0]]]
 
     def refuse(self, refs: Sequence[TensorRef], reader: str) -> None:
         """Refuse to read, as tensors, constants that have no nodes.

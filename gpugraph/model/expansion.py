@@ -159,15 +159,21 @@ class Expansion:
         layer = node.operation
         if isinstance(layer, Constant):
             return [self._constant(node, name, args, kwargs, refs)]
-        if not is_traceable(layer) or kwargs.get("training"):
+        is_of_constants = not refs_in([args, kwargs])  # what it gives is constant, too
+        if not (is_traceable(layer) or is_of_constants) or kwargs.get("training"):
             return self._call(node, name, args, kwargs, refs)
         implied = self._implied_masks(layer, args, kwargs)
         own = {key: value for key, value in kwargs.items() if key not in implied}
         call = LayerCall(name, type(layer).__name__, layer, args, own, (), (), (), 0)
         given = own | self._used_masks(call)
         try:
-            outputs = self.open(layer, args, given, f"{name}/", len(node.outputs))
+            outputs = self.open(layer, args, given, f"{name}/", len(node.outputs), refs)
         except NoTraceError as error:
+            if is_of_constants:
+                raise UnsupportedLayerError(
+                    f"Cannot convert layer '{name}' ({type(layer).__name__}): it is called on "
+                    f"constants alone, and its call() cannot be traced: {error}. Leave it out."
+                ) from error
             return self._untraced(node, name, args, kwargs, refs, str(error))
         masks = self._made_masks(layer, name, args, own, len(outputs))
         for ref, mask in zip(outputs, masks, strict=True):
@@ -181,7 +187,7 @@ class Expansion:
     ) -> TensorRef:
         """Note a constant that a layer gives; add its nodes, if any, for what reads them."""
         ref = TensorRef(name, 0)
-        self._constants.add(ref, node.operation)
+        self._constants.add(ref, node.operation, refs[0])
         if node.operation.is_of_samples:
             self._call(node, name, args, kwargs, refs)
             self._if_read.add(name)
@@ -205,6 +211,7 @@ class Expansion:
         kwargs: Any,
         prefix: str,
         n_outputs: int | None = None,
+        beside: Sequence[TensorRef] = (),
     ) -> list[TensorRef]:
         """Add the calls that a layer makes within its own; return where its outputs are.
 
@@ -217,6 +224,8 @@ class Expansion:
             Of the names of the calls.
         n_outputs : int, optional
             How many tensors Keras has noted as its outputs.
+        beside : sequence of TensorRef
+            Tensors that have the samples, where it is called on constants alone.
 
         Raises
         ------
@@ -230,7 +239,8 @@ class Expansion:
         self._opening.append(layer)
         try:
             with fresh_names():
-                specs = {ref: self._specs[ref] for ref in refs_in([args, kwargs])}
+                read = refs_in([args, kwargs]) or beside
+                specs = {ref: self._specs[ref] for ref in read}
                 inputs = {ref: symbol(self._batch(ref).shape, x.dtype) for ref, x in specs.items()}
                 args, kwargs = substitute((args, dict(kwargs)), inputs)
                 symbols = list(inputs.values())
