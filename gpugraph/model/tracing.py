@@ -236,9 +236,9 @@ def _keep_batch_open(operation: Any) -> None:
 def _symbolic_calls() -> Iterator[None]:
     """Let Keras work with symbolic tensors where, by itself, it needs real ones.
 
-    Variables and arrays are multiplied by them: ``self.gamma * x``. Python asks the left operand
-    first, and Keras's variables, numpy and jax fail at turning the right one into an array, where
-    they could leave it to that one, as they do in ``x * self.gamma``.
+    Variables and arrays are multiplied by them, and compared: ``self.gamma * x``. Python asks the
+    left operand first, and Keras's variables, numpy, jax and tensorflow fail at turning the right
+    one into an array, where they could leave it to that one, as they do in ``x * self.gamma``.
 
     Layers within the layer are called as it is, instead of being asked for their output's shape.
 
@@ -252,7 +252,7 @@ def _symbolic_calls() -> Iterator[None]:
     """
     thread = threading.get_ident()
     make, call, add_loss = keras.Variable.__init__, keras.Layer.__call__, keras.Layer.add_loss
-    note = keras.Operation.symbolic_call
+    note, tensors = keras.Operation.symbolic_call, type(keras.ops.zeros(()))
 
     def init(variable: Any, *args: Any, **kwargs: Any) -> None:
         if threading.get_ident() == thread:
@@ -295,9 +295,9 @@ def _symbolic_calls() -> Iterator[None]:
     def equal(tensor: Any, other: Any) -> Any:
         return keras.ops.equal(tensor, other) if threading.get_ident() == thread else NotImplemented
 
-    methods = {name: _deferring(getattr(keras.Variable, name)) for name in OPERATORS}
     with (
-        _patched(keras.Variable, methods | {"__init__": init}),
+        _patched(keras.Variable, _deferring_operators(keras.Variable) | {"__init__": init}),
+        _patched(tensors, _deferring_operators(tensors)),
         # So numpy and jax know that an operand is none of theirs; property() seems not to be there.
         _patched(
             keras.KerasTensor,
@@ -355,6 +355,11 @@ def _without_constants(arguments: Any, source: Any) -> Any:
 def _is_symbolic(value: Any) -> bool:
     """Whether a value is a symbolic tensor."""
     return isinstance(value, keras.KerasTensor)
+
+
+def _deferring_operators(cls: type) -> dict[str, Any]:
+    """Return the operators of a class, but for symbolic tensors."""
+    return {name: _deferring(getattr(cls, name)) for name in OPERATORS if hasattr(cls, name)}
 
 
 def _deferring(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
