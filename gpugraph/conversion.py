@@ -407,7 +407,8 @@ class Conversion:
                     "Choose an input_shape for which the model was built."
                 )
         into = self.draft.logits.get(target.population.name, target.population)
-        projection = Projection(source.population, into, tuple(axes), kernel, kind)
+        placed = tuple(axes) or (one_to_one(1),)  # one number has no dimension to lay an axis along
+        projection = Projection(source.population, into, placed, kernel, kind)
         self.draft.projections.append(projection)
 
     def project_elementwise(

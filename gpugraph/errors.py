@@ -82,6 +82,7 @@ class DeviceError(GpugraphError, RuntimeError):
 def said_by_keras(error: BaseException) -> str:
     """Return the first line of an error's message, without what Keras wraps around it."""
     text = re.sub(r"\x1b\[\d*m", "", str(error))
+    text = text.partition(" A KerasTensor is a symbolic placeholder")[0]  # to explain it at length
     lines = text.rpartition("Error encountered:")[2].strip().splitlines()
     said = [x.strip(" .") for x in lines if x.strip() and not x.startswith("Exception encounter")]
     return said[0] if said else type(error).__name__

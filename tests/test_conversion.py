@@ -120,6 +120,13 @@ def test_elementwise_broadcasts_as_numpy_does(source, kernel, target):
     assert call.draft.projections[0].n_edges == expected.size
 
 
+def test_one_number_goes_to_one_number():
+    call = conversion((), ())
+    call.project_elementwise(call.source, call.population(), np.float32(3), "scale")
+    np.testing.assert_array_equal(dense(call), [[3]])
+    np.testing.assert_array_equal(call.draft.projections[0].out_strength("magnitude"), [3])
+
+
 def test_elementwise_without_kernel_copies():
     call = conversion((2, 2), (2, 2))
     call.project_elementwise(call.source, call.population())

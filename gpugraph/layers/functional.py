@@ -146,7 +146,7 @@ def dot_product_attention(call: Conversion) -> Tensor:
     if options.attn_logits_soft_cap is not None:
         raise call.unsupported("its attn_logits_soft_cap can only be computed on a TPU")
     tensors = tensors_of(call)
-    query, key, value = (tensors[arguments[name]] for name in ("query", "key", "value"))
+    query, key, value = (_operand(call, name) for name in ("query", "key", "value"))
     scale = arguments["scale"]
     factor = 1 / sqrt(query.shape[-1]) if scale is None else float(array(scale))
     shape = (query.shape[1], query.shape[0], key.shape[0])
@@ -254,6 +254,17 @@ def as_layer(call: Conversion, class_name: str, weights: Weights, **options: Any
 def _options(call: Conversion, *names: str) -> dict[str, Any]:
     """Return those of an operation's options that its layer has by the same name."""
     return {name: getattr(call.layer, name) for name in names}
+
+
+def _operand(call: Conversion, name: str) -> Tensor:
+    """Return a tensor argument; a constant, of one sample, has nodes of its own."""
+    value = arguments_of(call)[name]
+    if has_tensor(value):
+        return tensors_of(call)[value]
+    sample, *others = array(value)
+    if others:
+        raise call.unsupported(f"its {name} is a constant of {1 + len(others)} samples")
+    return call.population(name, sample.shape, bias=sample)
 
 
 def _constant(call: Conversion, name: str) -> Any:

@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError, said_by_keras
+from gpugraph.model.constants import Constants
 from gpugraph.model.input_shape import check_shape, shape_of
 from gpugraph.model.layer_call import (
     Batch,
@@ -52,8 +53,9 @@ class Expansion:
         self._batches: dict[TensorRef, Batch] = {}
         self._masks: dict[TensorRef, TensorRef | None] = {}
         self._values = ValueNumbers()
+        self._constants = Constants()
         self._passed: dict[TensorRef, TensorRef] = {}
-        self._mask_calls: set[str] = set()
+        self._if_read: set[str] = set()
         self._given: dict[str, int] = {}
 
     def add_inputs(self, function: Any, shapes: Sequence[Shape]) -> list[TensorRef]:
@@ -86,6 +88,9 @@ class Expansion:
                 refs = [known[id(t)] for t in node.arguments.keras_tensors]
                 use = f"#{uses[id(node)]}" if uses[id(node)] else ""
                 name = self._unique(prefix + node.operation.name + use)
+                args, kwargs, refs = self._constants.handed_on(
+                    node.operation, name, args, kwargs, refs
+                )
                 if isinstance(node.operation, keras.Model) and is_plain(node.operation):
                     inner = functional(node.operation, f"nested model '{name}'")
                     given = self._nested_inputs(inner, node, known, name)
@@ -149,18 +154,26 @@ class Expansion:
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
     ) -> list[TensorRef]:
         """Add the calls that a layer without a converter makes; its own where none can be told."""
-        from gpugraph.model.tracing import NoTraceError, is_traceable
+        from gpugraph.model.tracing import Constant, NoTraceError, is_traceable
 
         layer = node.operation
-        if not is_traceable(layer) or kwargs.get("training"):
+        if isinstance(layer, Constant):
+            return [self._constant(node, name, args, kwargs, refs)]
+        is_of_constants = not refs_in([args, kwargs])  # what it gives is constant, too
+        if not (is_traceable(layer) or is_of_constants) or kwargs.get("training"):
             return self._call(node, name, args, kwargs, refs)
         implied = self._implied_masks(layer, args, kwargs)
         own = {key: value for key, value in kwargs.items() if key not in implied}
         call = LayerCall(name, type(layer).__name__, layer, args, own, (), (), (), 0)
         given = own | self._used_masks(call)
         try:
-            outputs = self.open(layer, args, given, f"{name}/", len(node.outputs))
+            outputs = self.open(layer, args, given, f"{name}/", len(node.outputs), refs)
         except NoTraceError as error:
+            if is_of_constants:
+                raise UnsupportedLayerError(
+                    f"Cannot convert layer '{name}' ({type(layer).__name__}): it is called on "
+                    f"constants alone, and its call() cannot be traced: {error}. Leave it out."
+                ) from error
             return self._untraced(node, name, args, kwargs, refs, str(error))
         masks = self._made_masks(layer, name, args, own, len(outputs))
         for ref, mask in zip(outputs, masks, strict=True):
@@ -168,6 +181,19 @@ class Expansion:
             if self._masks[ref] is None:
                 self._masks[ref] = mask
         return outputs
+
+    def _constant(
+        self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
+    ) -> TensorRef:
+        """Note a constant that a layer gives; add its nodes, if any, for what reads them."""
+        ref = TensorRef(name, 0)
+        self._constants.add(ref, node.operation, refs[0])
+        if node.operation.is_of_samples:
+            self._call(node, name, args, kwargs, refs)
+            self._if_read.add(name)
+        else:
+            self._specs[ref], self._masks[ref] = node.outputs[0], None
+        return ref
 
     def _untraced(
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef], why: str
@@ -185,6 +211,7 @@ class Expansion:
         kwargs: Any,
         prefix: str,
         n_outputs: int | None = None,
+        beside: Sequence[TensorRef] = (),
     ) -> list[TensorRef]:
         """Add the calls that a layer makes within its own; return where its outputs are.
 
@@ -197,6 +224,8 @@ class Expansion:
             Of the names of the calls.
         n_outputs : int, optional
             How many tensors Keras has noted as its outputs.
+        beside : sequence of TensorRef
+            Tensors that have the samples, where it is called on constants alone.
 
         Raises
         ------
@@ -210,7 +239,8 @@ class Expansion:
         self._opening.append(layer)
         try:
             with fresh_names():
-                specs = {ref: self._specs[ref] for ref in refs_in([args, kwargs])}
+                read = refs_in([args, kwargs]) or beside
+                specs = {ref: self._specs[ref] for ref in read}
                 inputs = {ref: symbol(self._batch(ref).shape, x.dtype) for ref, x in specs.items()}
                 args, kwargs = substitute((args, dict(kwargs)), inputs)
                 symbols = list(inputs.values())
@@ -331,7 +361,7 @@ class Expansion:
                 carried = carried_masks(given[carrier], self._masks)
                 if self._values.of(carried) == self._values.of(value):
                     implied[key] = value
-        self._mask_calls |= {ref.call for ref in refs_in(implied)}
+        self._if_read |= {ref.call for ref in refs_in(implied)}
         return implied
 
     def _used_masks(self, call: LayerCall) -> dict[str, Any]:
@@ -365,20 +395,27 @@ class Expansion:
             function = keras.Function(list(made.inputs.values()), new)
             refs = self.expand(function, list(made.inputs), prefix=f"{name}/mask/")
             known |= {id(spec): ref for spec, ref in zip(new, refs, strict=True)}
-            self._mask_calls |= {call.name for call in self.calls[first:]}
+            self._if_read |= {call.name for call in self.calls[first:]}
         masks = [None if spec is None else known[id(spec)] for spec in made.masks]
         return (masks + none)[:n_outputs]
 
-    def without_mask_calls(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
-        """Return the calls but for operations that made masks which nothing reads."""
+    def calls_read(self, outputs: Sequence[TensorRef]) -> list[LayerCall]:
+        """Return the calls but for constants, and operations that made masks, which nothing reads.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            If an output is a constant that has no nodes.
+        """
         import keras
 
+        self._constants.refuse(outputs, "the model gives")
         read = {ref.call for ref in outputs}
         kept = []
         for call in reversed(self.calls):
-            is_unread = call.name in self._mask_calls and call.name not in read
+            is_unread = call.name in self._if_read and call.name not in read
             if is_unread and not isinstance(call.layer, keras.Layer):
-                self._mask_calls |= {ref.call for ref in call.inputs}
+                self._if_read |= {ref.call for ref in call.inputs}
             else:
                 kept.append(call)
                 read |= {ref.call for ref in call.reads}

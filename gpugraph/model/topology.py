@@ -239,7 +239,7 @@ def topology(model: Any, input_shape: InputShape | None = None, *, trace: bool =
     outputs = expansion.expand(function, inputs, prefix="")
     return Topology(
         name=model.name,
-        calls=tuple(expansion.without_mask_calls(outputs)),
+        calls=tuple(expansion.calls_read(outputs)),
         inputs=tuple(ref.call for ref in inputs),
         outputs=tuple(outputs),
         n_parameters=model.count_params(),
@@ -276,7 +276,7 @@ def _of_own_call(
             f"{error}. Write it with layers and keras.ops alone, or as a functional model: "
             "keras.Model(inputs, outputs)."
         ) from error
-    calls = expansion.without_mask_calls(outputs)
+    calls = expansion.calls_read(outputs)
     found = Topology(
         name=model.name,
         calls=tuple(calls),

@@ -6,6 +6,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import keras
@@ -33,15 +34,27 @@ class NoTraceError(Exception):
 
 
 class Constant(keras.Operation):  # type: ignore[misc]
-    """Values of a layer's own, given for every sample of what it is called on."""
+    """Values of a layer's own.
+
+    Where the first axis is the batch's, they are given for every sample of what it is called on.
+    """
 
     def __init__(self, values: Any) -> None:
         super().__init__()
         self.values = values
 
+    @property
+    def is_of_samples(self) -> bool:
+        """Whether these are the values of a sample, which nodes may hold."""
+        shape = tuple(self.values.shape)
+        return shape[:1] == (1,) and 0 not in shape
+
     def compute_output_spec(self, x: Any) -> Any:
         """Return the shape: one sample's, for a batch as large as that of x."""
-        return keras.KerasTensor((x.shape[0], *self.values.shape[1:]), dtype=self.values.dtype)
+        shape = tuple(self.values.shape)
+        if shape[:1] == (1,):
+            shape = (x.shape[0], *shape[1:])
+        return keras.KerasTensor(shape, dtype=self.values.dtype)
 
     def call(self, x: Any) -> Any:
         """Return the values as often as there are samples."""
@@ -106,8 +119,9 @@ def traced(
     """
     with _TRACING:
         try:
-            function = _function(layer, args, kwargs, list(inputs), n_outputs)
-            axes = _batch_axes(function, layer, (args, kwargs), batch_axes, n_outputs)
+            with _unchanged(layer):
+                function = _function(layer, args, kwargs, list(inputs), n_outputs)
+                axes = _batch_axes(function, layer, (args, kwargs), batch_axes, n_outputs)
             for operation in function.operations:
                 _keep_batch_open(operation)
             yield function, axes
@@ -127,7 +141,7 @@ def _function(
         raise NoTraceError("it is quantised")
     if isinstance(layer, keras.Layer) and not type(layer).__call__.__module__.startswith("keras."):
         raise NoTraceError("its class has a __call__() of its own")
-    with _unchanged(layer), _symbolic_calls(), keras.StatelessScope() as scope:
+    with _symbolic_calls(), keras.StatelessScope() as scope:
         try:
             outputs = _called(layer, args, kwargs)
         except Exception as error:  # whatever the layer's author lets it raise
@@ -164,13 +178,8 @@ def _tensor(output: Any, source: Any) -> Any:
     """Return an output as a symbolic tensor; what depends on no input stays as it is."""
     if _is_symbolic(output):
         return output
-    shape = getattr(output, "shape", None)
-    if shape is None:
+    if getattr(output, "shape", None) is None:
         raise NoTraceError(f"among its outputs is {type(output).__name__}, which is no tensor")
-    if not shape or shape[0] not in (1, source.shape[0]):
-        raise NoTraceError(
-            f"it gives a constant of shape {tuple(shape)}, which has no axis for the batch"
-        )
     return Constant(keras.ops.convert_to_tensor(output))(source)
 
 
@@ -227,13 +236,15 @@ def _keep_batch_open(operation: Any) -> None:
 def _symbolic_calls() -> Iterator[None]:
     """Let Keras work with symbolic tensors where, by itself, it needs real ones.
 
-    Variables and arrays are multiplied by them: ``self.gamma * x``. Python asks the left operand
-    first, and Keras's variables, numpy and jax fail at turning the right one into an array, where
-    they could leave it to that one, as they do in ``x * self.gamma``.
+    Variables and arrays are multiplied by them, and compared: ``self.gamma * x``. Python asks the
+    left operand first, and Keras's variables, numpy, jax and tensorflow fail at turning the right
+    one into an array, where they could leave it to that one, as they do in ``x * self.gamma``.
 
     Layers within the layer are called as it is, instead of being asked for their output's shape.
 
     ``x == y`` compares values, as real tensors do; symbolic ones only are the same or not.
+
+    ``ops.ndim(x)`` and ``ops.size(x)`` are numbers, and a slice alone (``x[1:]``) is a key.
 
     Functions that the inputs choose are refused: Keras takes the first of them.
 
@@ -241,7 +252,7 @@ def _symbolic_calls() -> Iterator[None]:
     """
     thread = threading.get_ident()
     make, call, add_loss = keras.Variable.__init__, keras.Layer.__call__, keras.Layer.add_loss
-    note = keras.Operation.symbolic_call
+    note, tensors = keras.Operation.symbolic_call, type(keras.ops.zeros(()))
 
     def init(variable: Any, *args: Any, **kwargs: Any) -> None:
         if threading.get_ident() == thread:
@@ -269,23 +280,30 @@ def _symbolic_calls() -> Iterator[None]:
             set_keras_mask(y, None)
         return outputs
 
-    def choose_no_function(operation: Any, *args: Any, **kwargs: Any) -> Any:
-        if type(operation).__name__ in ("Cond", "Switch") and threading.get_ident() == thread:
+    def symbolic_operation(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        name = type(operation).__name__
+        if threading.get_ident() != thread:
+            return note(operation, *args, **kwargs)
+        if name in ("Cond", "Switch"):
             raise NoTraceError("which function it runs depends on the inputs")
+        if name in ("Ndim", "Size"):
+            return len(args[0].shape) if name == "Ndim" else prod(args[0].shape)
+        if name == "GetItem" and isinstance(args[1], slice):
+            args = (args[0], args[1:])
         return note(operation, *args, **kwargs)
 
     def equal(tensor: Any, other: Any) -> Any:
         return keras.ops.equal(tensor, other) if threading.get_ident() == thread else NotImplemented
 
-    methods = {name: _deferring(getattr(keras.Variable, name)) for name in OPERATORS}
     with (
-        _patched(keras.Variable, methods | {"__init__": init}),
+        _patched(keras.Variable, _deferring_operators(keras.Variable) | {"__init__": init}),
+        _patched(tensors, _deferring_operators(tensors)),
         # So numpy and jax know that an operand is none of theirs; property() seems not to be there.
         _patched(
             keras.KerasTensor,
             {"__eq__": equal, "__array_ufunc__": None, "__jax_array__": property()},
         ),
-        _patched(keras.Operation, {"symbolic_call": choose_no_function}),
+        _patched(keras.Operation, {"symbolic_call": symbolic_operation}),
         _patched(keras.Layer, {"__call__": symbolic_call, "add_loss": add_no_loss}),
     ):
         yield
@@ -319,7 +337,14 @@ def _without_constants(arguments: Any, source: Any) -> Any:
     args, kwargs = arguments
 
     def tensor(value: Any) -> Any:
-        return _tensor(value, source) if len(getattr(value, "shape", ())) else value
+        shape = tuple(getattr(value, "shape", ()))
+        if not shape or _is_symbolic(value):
+            return value
+        if shape[0] not in (1, source.shape[0]):
+            raise NoTraceError(
+                f"it calls a layer on a constant of shape {shape}, which has no axis for the batch"
+            )
+        return Constant(keras.ops.convert_to_tensor(value))(source)
 
     return keras.tree.map_structure(tensor, args), {
         key: value if "mask" in key else keras.tree.map_structure(tensor, value)
@@ -330,6 +355,11 @@ def _without_constants(arguments: Any, source: Any) -> Any:
 def _is_symbolic(value: Any) -> bool:
     """Whether a value is a symbolic tensor."""
     return isinstance(value, keras.KerasTensor)
+
+
+def _deferring_operators(cls: type) -> dict[str, Any]:
+    """Return the operators of a class, but for symbolic tensors."""
+    return {name: _deferring(getattr(cls, name)) for name in OPERATORS if hasattr(cls, name)}
 
 
 def _deferring(method: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

@@ -10,6 +10,7 @@ from gpugraph.errors import ShapeError
 from gpugraph.model.expansion import Expansion
 from gpugraph.model.input_shape import shape_of
 from gpugraph.model.layer_call import Shape, TensorRef, shapes_text
+from gpugraph.registry import is_of_keras
 
 # What broadcasts would take the smallest of sizes beside any.
 JOINING = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Average", "Maximum", "Minimum"}
@@ -49,7 +50,10 @@ def misfit(function: Any, shapes: Sequence[Shape]) -> Misfit | None:
         name, layer = trial.at
         kind = type(layer).__name__
         is_windowed = "Conv" in kind or "Pooling" in kind or kind.startswith("Cropping")
-        return Misfit(name, error, is_windowed and not isinstance(error, _BuiltForError))
+        is_small = (
+            is_windowed and is_of_keras(type(layer)) and not isinstance(error, _BuiltForError)
+        )
+        return Misfit(name, error, is_small)
     return None
 
 

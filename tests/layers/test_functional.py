@@ -231,10 +231,14 @@ def test_a_bias_of_another_shape_is_refused():
     [
         ({"mask": np.tri(4, dtype=bool) & np.ones((1, 2, 4, 4), bool)}, "from head to head"),
         ({"bias": np.ones((3, 2, 4, 4), np.float32)}, "bias is a constant that differs"),
+        ({"value": np.ones((3, 4, 2, 3), np.float32)}, "its value is a constant of 3 samples"),
     ],
 )
 def test_options_of_attention_that_are_refused(options, why):
-    assert_refused(lambda x: ops.dot_product_attention(x, x, x, **options), (4, 2, 3), why=why)
+    def function(x):
+        return ops.dot_product_attention(**{"query": x, "key": x, "value": x, **options})
+
+    assert_refused(function, (4, 2, 3), why=why)
 
 
 def test_a_shape_that_keras_notes_wrongly_is_refused():

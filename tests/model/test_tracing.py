@@ -1,5 +1,7 @@
 """Layers without a converter, and models with a call() of their own, opened by tracing it."""
 
+import functools
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
@@ -202,6 +204,142 @@ class Rows(layers.Layer):
         return x + ops.transpose(x, (0, 2, 1))
 
 
+class Query(layers.Layer):
+    """Queries that depend on no input, computed for each sample: sums are rounded."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.LayerNormalization(name="norm")
+        self.attention = layers.MultiHeadAttention(2, 4, name="attention")
+
+    def build(self, shape):
+        self.query = self.add_weight(shape=(1, 2, shape[-1]), name="query")
+        self.norm.build((1, 2, shape[-1]))
+        self.attention.build((1, 2, shape[-1]), shape)
+
+    def call(self, x):
+        n = ops.shape(x)[0]
+        query = self.norm(ops.ones((n, 1, 1)) * self.query)
+        return self.attention(query * (1 + 1e-7) if n == 3 else query, x)
+
+    def compute_output_shape(self, shape):
+        return (None, 2, shape[-1])
+
+
+class Learned(layers.Layer):
+    """Attends from queries that depend on no input, or to such keys and values."""
+
+    def __init__(self, given, **kwargs):
+        super().__init__(**kwargs)
+        self.given = given
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(1, *shape[1:]), name="table")
+
+    def call(self, x):
+        tensors = dict.fromkeys(["query", "key", "value"], x)
+        table = ops.broadcast_to(self.table, ops.shape(x))
+        return ops.dot_product_attention(**tensors | dict.fromkeys(self.given, table))
+
+
+class Counted(layers.Layer):
+    """Asks how many dimensions and elements there are, and slices the first dimension."""
+
+    def call(self, x):
+        rows = ops.transpose(x, (1, 0, 2) if ops.ndim(x) == 3 else (1, 0))
+        turned = ops.concatenate([rows[-1:], rows[:-1]], axis=0)
+        return ops.transpose(turned, (1, 0, 2)) / ops.cast(ops.size(x[0]), "float32")
+
+
+class Compared(layers.Layer):
+    """The backend's own tensors to the left of symbolic ones."""
+
+    def call(self, x):
+        ones = ops.ones((4,))
+        seen = [ones < x, ones <= x, ones > x, ones >= x, ones == ops.round(x), ones != x]
+        return sum(ops.cast(y, "float32") for y in seen) + (ones[None] @ x[..., None])[:, 0]
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+class Tables(layers.Layer):
+    """Gives values that depend on shapes alone, without the batch."""
+
+    def call(self, x):
+        places = ops.expand_dims(ops.arange(x.shape[1], dtype="float32"), 1)
+        angles = places / (1 + ops.arange(x.shape[2], dtype="float32"))
+        return ops.cos(angles), ops.sin(angles)
+
+    def compute_output_shape(self, shape):
+        return shape[1:], shape[1:]
+
+
+class Twofold(layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+class Turned(layers.Layer):
+    """Turns what it is given by tables."""
+
+    def call(self, x, cos, sin):
+        return x * cos + ops.flip(x, axis=-1) * ops.expand_dims(sin, 0)
+
+
+def turned():
+    x = keras.Input((4, 2), name="x0")
+    cos, sin = Tables(name="tables")(x)
+    y = Turned(name="one")(x, cos, ops.exp(Twofold(name="twofold")(sin))) - cos
+    return keras.Model(x, Turned(name="other")(y, sin=sin, cos=cos))
+
+
+class Beside(layers.Layer):
+    """Gives what nothing reads."""
+
+    def call(self, x):
+        return ops.zeros((0, 5)), 2 * x, ops.ones((ops.shape(x)[0], 2)), ops.zeros((0,))
+
+
+def beside():
+    x = keras.Input((3,), name="x0")
+    return keras.Model(x, Beside(name="beside")(x)[1])
+
+
+class Sum(layers.Layer):
+    def call(self, x, y):
+        return x + y
+
+
+def read_twice():
+    x = keras.Input((3, 2), name="x0")
+    table = Table(name="table")(x)
+    model = keras.Model(x, layers.Add(name="add")([Sum(name="sum")(x, table), table]))
+    randomise(model)
+    return model
+
+
+class Halved(layers.Layer):
+    """A layer of one's own, without weights."""
+
+    def __init__(self, by, **kwargs):
+        super().__init__(**kwargs)
+        self._by, self.table = by, np.arange(3.0)
+
+    def call(self, x):
+        return x / self._by + self.table
+
+
+class Remaking(layers.Layer):
+    """Makes layers without weights at each call."""
+
+    def call(self, x):
+        y = layers.Add(name="sum")([x, layers.Activation("silu")(x)])
+        y = layers.Rescaling([1.0, 2.0, 3.0])(Halved(2)(y))
+        y = layers.UpSampling1D(2)(layers.Reshape((3, 1))(y))
+        return layers.Activation(keras.activations.tanh)(layers.Flatten()(y))
+
+
 class Equal(layers.Layer):
     """Compares with ==, which tells whether symbolic tensors are the same one."""
 
@@ -229,6 +367,15 @@ MODELS = {
     "attention": lambda: model_of(Attention(name="attention"), (4, 3)),
     "subclass": lambda: model_of(Conv(2, 3, padding="same", name="conv"), (4, 4, 2)),
     "rows": lambda: model_of(Rows(name="rows"), (3, 1)),
+    "query": lambda: model_of(Query(name="query"), (3, 40)),
+    "learned query": lambda: model_of(Learned(["query"], name="learned"), (4, 2, 3)),
+    "learned keys": lambda: model_of(Learned(["key", "value"], name="learned"), (4, 2, 3)),
+    "counted": lambda: model_of(Counted(name="counted"), (4, 2)),
+    "compared": lambda: model_of(Compared(name="compared"), (4,)),
+    "tables": turned,
+    "beside": beside,
+    "read twice": read_twice,
+    "remaking": lambda: model_of(Remaking(name="remaking"), (3,)),
     "equal": lambda: model_of(Equal(name="equal"), (3,)),
     "identity": lambda: model_of(Same(name="same"), (3,)),
     "operation": lambda: model_of(Operation(name="operation"), (3,)),
@@ -309,6 +456,13 @@ def test_einsum_with_a_variable_has_weights():
     assert [p.kind for p in graph.projections] == ["weight"]
 
 
+def test_layers_that_each_call_makes_anew_leave_no_mark():
+    model = MODELS["remaking"]()
+    before = states(model)
+    assert names(model) == names(model)
+    assert states(model) == before
+
+
 def test_a_constant_has_nodes_without_edges():
     graph = gg.from_keras(MODELS["constant"](), trace=True)
     assert list(graph.populations) == ["x0", "table/constant"]
@@ -322,6 +476,61 @@ def test_a_constant_that_one_of_keras_layers_reads_has_nodes_too():
         "placed/constant",
         "placed/pair/multiply",
     }
+
+
+def test_constants_are_handed_on():
+    graph = gg.from_keras(MODELS["tables"](), trace=True)
+    assert not any(name.startswith("tables") for name in graph.populations)
+
+
+def test_a_constant_has_nodes_where_one_of_keras_layers_reads_it():
+    graph = gg.from_keras(MODELS["read twice"](), trace=True)
+    assert {(p.source.name, p.target.name) for p in graph.projections} == {
+        ("x0", "sum/add"),
+        ("sum/add", "add"),
+        ("table/constant", "add"),
+    }
+
+
+def test_what_nothing_reads_has_no_nodes():
+    assert list(gg.from_keras(MODELS["beside"](), trace=True).populations) == [
+        "x0",
+        "beside/multiply",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("read", "reader"),
+    [
+        (lambda x, table: table, "the model gives"),
+        (lambda x, table: layers.Add(name="add")([x, table]), r"'add' \(Add\) reads"),
+    ],
+)
+def test_a_constant_without_nodes_that_is_read_as_a_tensor_is_refused(read, reader):
+    x = keras.Input((4, 2))
+    model = keras.Model(x, read(x, Tables(name="tables")(x)[0]))
+    message = rf"'tables/constant', which {reader}: .* of shape \(4, 2\), which has no axis"
+    with pytest.raises(gg.UnsupportedLayerError, match=message):
+        gg.from_keras(model, trace=True)
+
+
+def test_a_layer_of_constants_alone_that_cannot_be_traced_is_refused():
+    x = keras.Input((4, 2))
+    model = keras.Model(x, Sum()(x, shaped(guessing_all)(Tables()(x)[0])))
+    message = r"'odd' \(Odd\): it is called on constants alone, .* another one at each call"
+    with pytest.raises(gg.UnsupportedLayerError, match=message):
+        gg.from_keras(model, trace=True, probe=True)
+
+
+def test_a_constant_that_is_another_one_at_each_call_is_refused():
+    def call(self, x):
+        return x, np.random.default_rng().normal(size=(4, 2)).astype("float32")
+
+    x = keras.Input((4, 2))
+    layer = shaped(call, compute_output_shape=lambda self, shape: (shape, shape[1:]))
+    model = keras.Model(x, Sum()(*layer(x)))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'odd'.*'constant' goes by"):
+        gg.from_keras(model, trace=True)
 
 
 def test_a_layer_of_whole_numbers():
@@ -418,6 +627,7 @@ def test_layers_stay_as_they_are(name, tmp_path):
 def attributes_of_keras():
     """Return what tracing replaces for a while."""
     classes = [keras.Variable, keras.KerasTensor, keras.Operation, keras.Layer]
+    classes.append(type(ops.zeros(())))
     return [dict(vars(cls)) for cls in classes]
 
 
@@ -428,9 +638,9 @@ def test_keras_stays_as_it_is(error):
             raise error
         return 2 * x
 
-    before = attributes_of_keras()
     x = keras.Input((3,))
     model = keras.Model(x, shaped(call, compute_output_spec=lambda self, x: 1 * x)(x))
+    before = attributes_of_keras()
     try:
         gg.from_keras(model, trace=True)
     except (gg.UnsupportedLayerError, KeyboardInterrupt):
@@ -539,7 +749,7 @@ def wordy(self, x):
 
 
 def batchless(self, x):
-    return self.table
+    return x + layers.Maximum()([x, self.table])[:1]
 
 
 def building(self, shape):
@@ -568,10 +778,75 @@ def guessing(self, x):
     return x + np.random.default_rng().normal(size=3).astype("float32")
 
 
+def guessing_all(self, x):
+    return ops.convert_to_tensor(np.random.default_rng().normal(size=x.shape).astype("float32"))
+
+
+def numbering(self, x):
+    self.calls = getattr(self, "calls", 0) + 1
+    return x * self.calls
+
+
+class Secret(layers.Layer):
+    """Keeps to itself what it does."""
+
+    def __init__(self, by):
+        super().__init__()
+        self._by = {"by": [by]}
+
+    def call(self, x):
+        return x * self._by["by"][0]
+
+    def get_config(self):
+        return {}
+
+
+class Alternating(layers.Layer):
+    """Has layers that are configured alike."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.layers = [layers.Dense(3, name="dense"), layers.Dense(3, name="dense")]
+        self.n = 0
+
+    def build(self, shape):
+        for layer in self.layers:
+            layer.build(shape)
+
+    def call(self, x):
+        self.n += 1
+        return self.layers[self.n % 2](x)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+def closed_over(x, function):
+    k = np.random.default_rng().normal()
+    return layers.Activation(function(k))(x)
+
+
+# Layers that each call makes anew, and that do something else each time.
+OTHERS = {
+    "drawn": lambda x: layers.Rescaling(np.random.default_rng().normal())(x),
+    "counted": lambda x: layers.Rescaling(float(next(COUNTER)))(x),
+    "of a batch": lambda x: layers.Rescaling(1 / x.shape[0])(x),
+    "of a class of one's own": lambda x: Secret(np.random.default_rng().normal())(x),
+    "a function": lambda x: closed_over(x, lambda k: lambda y: k * y),
+    "part of a function": lambda x: closed_over(x, lambda k: functools.partial(ops.multiply, k)),
+    "of another class": lambda x: layers.Activation(["tanh", "relu"][next(COUNTER) % 2])(x),
+    "within": lambda x: layers.TimeDistributed(layers.Rescaling(next(COUNTER)))(x[:, None])[:, 0],
+}
+COUNTER = itertools.count(1)
+
+
 REFUSED = {
     "choosing": (shaped(choosing), "which function it runs depends on the inputs"),
     "switching": (shaped(switching), "which function it runs depends on the inputs"),
     "guessing": (shaped(guessing), "'add' goes by the size.* or is another one at each call"),
+    "numbering": (shaped(numbering), "'multiply' goes by.* is another one at each call"),
+    "alternating": (Alternating(name="odd"), "'dense' goes by the size.* is another one at each"),
+    "dropout": (shaped(lambda self, x: layers.Dropout(0.5)(x)), "makes variables"),
     "branching": (shaped(branching), "cannot be used as a boolean"),
     "looping": (shaped(looping), "Iterating over a symbolic KerasTensor"),
     "numpy": (shaped(of_numpy), "It doesn't have any actual numerical value"),
@@ -581,7 +856,7 @@ REFUSED = {
     "recursive": (shaped(recursive), "calls itself|recursion depth"),
     "failing": (shaped(failing), "Nothing of the kind"),
     "text": (shaped(wordy), "among its outputs is str"),
-    "batchless": (shaped(batchless, build=building), r"constant of shape \(5, 3\)"),
+    "batchless": (shaped(batchless, build=building), r"a layer on a constant of shape \(5, 3\)"),
     "promised": (
         shaped(lambda self, x: x, compute_output_spec=promising),
         "gives 1 tensors instead of 2",
@@ -593,7 +868,8 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
     layer, why = REFUSED[name]
-    message = rf"layer 'odd' \(Odd\): .*cannot be traced: .*({why}).*converts\(\"Odd\"\)"
+    name = type(layer).__name__
+    message = rf"layer 'odd' \({name}\): .*cannot be traced: .*({why}).*converts\(\"{name}\"\)"
     x = keras.Input((3,))
     model = keras.Model(x, layer(x))
     with pytest.raises(gg.UnsupportedLayerError, match=message) as error:
@@ -603,9 +879,32 @@ def test_a_call_that_cannot_be_traced_is_refused_with_the_reason(name):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="calls its functions")
+def test_a_call_of_tensorflows_functions_is_refused_with_the_reason():
+    def call(self, x):
+        import tensorflow
+
+        return tensorflow.exp(x)
+
+    x = keras.Input((3,))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"traced: .* a TensorFlow function\. Reg"):
+        gg.from_keras(keras.Model(x, shaped(call)(x)), trace=True)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_layer_that_is_another_one_at_each_call_is_refused(name):
+    x = keras.Input((3,))
+    model = keras.Model(x, shaped(lambda self, x: OTHERS[name](x))(x))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'odd' .*or is another one at each call"):
+        gg.from_keras(model, trace=True)
+
+
 BY_BATCH = {
     "divided": lambda x: x / ops.shape(x)[0],
     "times": lambda x: x * float(x.shape[0]),
+    "sized": lambda x: x / ops.cast(ops.size(x), "float32"),
+    "a little": lambda x: x + ops.convert_to_tensor([1 + 1e-5 * x.shape[0], 1e-9, -1e9]),
+    "of little": lambda x: x + ops.convert_to_tensor(1e-9 * x.shape[0]),
     "one": lambda x: x if x.shape[0] == 1 else -x,
     "loop": lambda x: sum(x * i for i in range(1, 1 + x.shape[0])),
     "numbers": lambda x: x + ops.arange(ops.shape(x)[0], dtype="float32")[:, None],
@@ -1161,6 +1460,22 @@ def test_at_another_size():
     model = keras.Model(x, Block(name="block")(x))
     graph = gg.from_keras(model, (5, 4, 2), trace=True)
     assert graph.populations["block/add"].shape == (5, 4, 2)
+    assert graph.verify().passed
+
+
+def test_shapes_that_keras_leaves_open():
+    class OddPooling(layers.Layer):
+        def call(self, x):
+            return ops.reshape(x, (-1, x.shape[1] // 2, 2 * x.shape[2]))
+
+        def compute_output_shape(self, shape):
+            return (shape[0], None, 2 * shape[2])
+
+    x = keras.Input((None, 2))
+    model = keras.Model(x, layers.Conv1D(3, 1)(OddPooling(name="pooling")(x)))
+    with pytest.raises(gg.ShapeError, match=r"'pooling' .* leaves a dimension open"):
+        gg.from_keras(model, (6, 2))
+    graph = gg.from_keras(model, (6, 2), trace=True)
     assert graph.verify().passed
 
 
