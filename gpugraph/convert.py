@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpugraph.conversion import Draft, convert_calls
+from gpugraph.conversion import Draft, check_outputs, convert_calls
 from gpugraph.graph import NeuronGraph
 from gpugraph.model.input_shape import InputShape
 from gpugraph.model.layer_call import TensorRef
@@ -83,6 +83,7 @@ def from_keras(
     )
     tensors: dict[TensorRef, Tensor] = {}
     convert_calls(calls, tensors, draft)
+    check_outputs(calls, calls.outputs)
     return NeuronGraph(
         name=calls.name,
         populations=draft.populations,

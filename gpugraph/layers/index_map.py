@@ -190,9 +190,12 @@ def origins_in_one(call: Conversion) -> list[Origin]:
         for start in (0, total)
     ]
     first, second = (function.outputs(*arrays) for arrays in samples)
-    if call.call.layer_class != "Reshape":  # which keeps the order of all, but not for two
-        pairs = zip(*samples, given.values(), strict=True)
-        _check_apart(call, function, [np.concatenate(p, b.axis) for *p, b in pairs], first, second)
+    if call.call.layer_class == "Reshape":  # which may have been told the sizes of one sample
+        if len({batch.n_around for batch in (*given.values(), *made)}) > 1:
+            raise call.unsupported("it moves values from one sample of the batch to another")
+    else:
+        both = [b.together(pair) for *pair, b in zip(*samples, given.values(), strict=True)]
+        _check_apart(call, function, both, first, second)
     return [
         _origin(call, x.reshape(b.sample_shape), y.reshape(b.sample_shape), total)
         for x, y, b in zip(first, second, made, strict=True)
@@ -207,10 +210,10 @@ def _check_apart(
     second: Sequence[np.ndarray],
 ) -> None:
     """Refuse an operation that gives something else for two samples than for each alone."""
+    made = call.call.output_batches
     try:
         outputs = function.outputs(*both)
-        axes = [batch.axis for batch in call.call.output_batches]
-        together = [np.concatenate(x, axis) for *x, axis in zip(first, second, axes, strict=True)]
+        together = [b.together(pair) for *pair, b in zip(first, second, made, strict=True)]
         is_apart = all(map(np.array_equal, outputs, together))
     except Exception as error:  # it was told sizes that fit one sample
         raise call.unsupported("it takes one sample at a time, away from the batch axis") from error

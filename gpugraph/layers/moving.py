@@ -18,9 +18,8 @@ from gpugraph.layers.operation import (
     title,
 )
 from gpugraph.layers.weights import array
-from gpugraph.model.layer_call import LayerCall
 from gpugraph.population import Activation, Tensor
-from gpugraph.registry import converts, find_converter, has_converter
+from gpugraph.registry import converts
 
 # Arguments that say which values are moved, and where to.
 CHOOSING = ("condition", "constant_values", "fill_value", "indices", "key", "start_indices")
@@ -80,11 +79,6 @@ def move(call: Conversion) -> list[Tensor]:
     _refuse_choices(call)
     _check_samples(call)
     return _given(call, origins(call), call.call.output_shapes)
-
-
-def is_moving(call: LayerCall) -> bool:
-    """Whether a call is of an operation that moves values."""
-    return has_converter(call.layer) and find_converter(call.layer, call.name) is move
 
 
 def moved(call: Conversion) -> list[Tensor]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
 
 import keras
 import numpy as np
+
+from gpugraph.model.layer_call import grown_axis
 
 # Attributes of operations that follow from the shapes that they give.
 SHAPES = ("newshape", "shape")
@@ -44,19 +46,10 @@ def batch_axes_of(one: Any, several: Any, n: int) -> dict[int, int]:
     found = {}
     for left, right in zip(_nodes(one), _nodes(several), strict=False):
         for x, y in zip(left.outputs, right.outputs, strict=False):
-            axis = _grown(tuple(x.shape), tuple(y.shape), n)
+            axis = grown_axis(tuple(x.shape), tuple(y.shape), n)
             if axis is not None:
                 found[id(x)] = axis
     return found
-
-
-def _grown(one: Sequence[int], several: Sequence[int], n: int) -> int | None:
-    """Return the only axis that is longer for several samples, as many times as they are."""
-    if len(one) != len(several):
-        return None
-    longer = [i for i, (x, y) in enumerate(zip(one, several, strict=True)) if x != y]
-    is_batch = len(longer) == 1 and several[longer[0]] == n * one[longer[0]]
-    return longer[0] if is_batch else None
 
 
 def _nodes(function: Any) -> list[Any]:
@@ -79,7 +72,9 @@ def _does_the_same(one: Any, several: Any, twins: Mapping[int, int], n: int) -> 
         and all(_is_alike(x, y, twins) for x, y in zip(*parts, strict=True))
         and len(shapes[0]) == len(shapes[1])
         # What joins samples is refused by converters, but where it leaves one.
-        and all(x[:1] != (1,) or _grown(x, y, n) is not None for x, y in zip(*shapes, strict=True))
+        and all(
+            x[:1] != (1,) or grown_axis(x, y, n) is not None for x, y in zip(*shapes, strict=True)
+        )
     )
 
 

@@ -315,13 +315,7 @@ def _is_batch(call: LayerCall, outputs: Sequence[np.ndarray], n: int) -> bool:
 
 def _by_sample(values: np.ndarray, call: LayerCall, output: int, n: int) -> np.ndarray:
     """Return what a call gives, samples in front, wherever they stand in a traced call's output."""
-    import numpy as np
-
-    if not call.output_batches:
-        return values
-    batch, shape = call.output_batches[output], values.shape
-    apart = values.reshape(*shape[: batch.axis], n, batch.n, *shape[batch.axis + 1 :])
-    return np.moveaxis(apart, batch.axis, 0).reshape(n, *batch.sample_shape)
+    return call.output_batches[output].apart(values, n) if call.output_batches else values
 
 
 def _samples(x: np.ndarray) -> list[np.ndarray]:

@@ -15,6 +15,7 @@ from keras.src.ops.node import Node
 from gpugraph.errors import said_by_keras
 from gpugraph.model.batch_size import batch_axes_of, different_step
 from gpugraph.model.expansion import is_plain, notes_wrong_shapes
+from gpugraph.model.layer_call import N_SAMPLES, Batch
 from gpugraph.model.masks import fresh_names
 from gpugraph.registry import has_converter, is_of_keras
 
@@ -22,8 +23,6 @@ from gpugraph.registry import has_converter, is_of_keras
 OPERATORS = ["__add__", "__sub__", "__mul__", "__matmul__", "__truediv__", "__floordiv__"]
 OPERATORS += ["__mod__", "__pow__", "__and__", "__or__", "__xor__"]
 OPERATORS += ["__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__"]
-# Another size of the batch, at which a call is traced to see whether it does the same.
-N_SAMPLES = 3
 # Keras's classes, and the nodes that hang on layers, are one for all threads.
 _TRACING = threading.RLock()
 
@@ -189,8 +188,7 @@ def _batch_axes(
     with fresh_names():
         twins = {}
         for x, axis in zip(function.inputs, batch_axes, strict=True):
-            shape = [n * N_SAMPLES if i == axis else n for i, n in enumerate(x.shape)]
-            twins[id(x)] = symbol(shape, x.dtype)
+            twins[id(x)] = symbol(Batch.of(x.shape, axis).shape_of(N_SAMPLES), x.dtype)
 
         def of_samples(value: Any) -> Any:
             """Return the twin of a tensor, and a constant of one sample for each of several."""
