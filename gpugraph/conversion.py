@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from gpugraph.population import (
 from gpugraph.projection import Kind, Projection
 from gpugraph.registry import find_converter, knows_masks
 
+EXTREMES = ("max", "min")
 RESERVED = {"id", "population", "layer", "activation", "subset", *AXIS_NAMES}
 
 
@@ -388,6 +390,11 @@ class Conversion:
         if kernel is not None:
             kernel = self._checked(np.asarray(kernel), "weights").reshape(-1)
             kernel = self.draft.shared(self.layer, kernel)
+        if not (prod(source.shape) and prod(target.shape)):
+            if prod(target.shape) and (kind == "mean" or target.population.reduce in EXTREMES):
+                raise self.unsupported(f"it takes a mean or an extreme of none ({source.shape})")
+            return
+        axes = axes or [one_to_one(1)]  # from one node to one node
         reach = {
             "source": (sum((a.n_src - 1) * a.src_stride for a in axes), np.prod(source.shape)),
             "target": (sum((a.n_dst - 1) * a.dst_stride for a in axes), np.prod(target.shape)),

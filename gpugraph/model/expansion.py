@@ -125,15 +125,42 @@ class Expansion:
         names = [t.name for t in inner.inputs]
         if isinstance(given, dict) and not isinstance(inner.input, dict):
             given = [given[n] for n in names]  # Keras hands them on by name
-        refs = [known.get(id(t)) for t in keras.tree.flatten(given)]
-        for n, ref, tensor in zip(names, refs, inner.inputs, strict=True):
-            if ref is None or len(self._specs[ref].shape) != len(tensor.shape):
-                got = "a constant" if ref is None else shapes_text([shape_of(self._specs[ref])])
+        refs = []
+        for n, value, tensor in zip(names, keras.tree.flatten(given), inner.inputs, strict=True):
+            ref = known.get(id(value))
+            adjusted = None if ref is None else self._of_rank(ref, tensor.shape, f"{name}/")
+            if adjusted is None:
+                got = "a constant" if ref is None else f"shape {shape_of(self._specs[ref])}"
                 raise UnsupportedLayerError(
                     f"Nested model '{name}' is called on {got} for its input '{n}' of shape "
-                    f"{shapes_text([shape_of(tensor)])}. Call it on a tensor of as many dimensions."
+                    f"{shape_of(tensor)}. Call it on a tensor of as many dimensions."
                 )
-        return [ref for ref in refs if ref is not None]
+            refs.append(adjusted)
+        return refs
+
+    def _of_rank(self, ref: TensorRef, shape: Shape, prefix: str) -> TensorRef | None:
+        """Return a tensor in as many dimensions as an input's shape has, as Keras's models do.
+
+        They add a last axis, or take one off, where its length is one. None: nothing helps.
+        """
+        import keras
+
+        spec = self._specs[ref]
+        rank = len(spec.shape)
+        if rank == len(shape):
+            return ref
+        with fresh_names():
+            tensor = keras.KerasTensor(spec.shape, dtype=spec.dtype)
+            if rank == len(shape) + 1 and spec.shape[-1] == 1:
+                adjusted = keras.ops.squeeze(tensor, axis=-1)
+            elif rank == len(shape) - 1 and shape[-1] == 1:
+                adjusted = keras.ops.expand_dims(tensor, axis=-1)
+            else:
+                return None
+            function = keras.Function([tensor], [adjusted])
+        (found,) = self.expand(function, [ref], prefix)
+        self._masks[found] = self._masks[ref]
+        return found
 
     def _give_masks(self, model: Any, args: Any, kwargs: Any, inputs: Sequence[TensorRef]) -> None:
         """Put on a nested model's inputs the masks that it is given, or that they carry.
@@ -164,6 +191,8 @@ class Expansion:
             outputs = self.open(layer, args, given, f"{name}/", len(node.outputs))
         except NoTraceError as error:
             return self._untraced(node, name, args, kwargs, refs, str(error))
+        for ref, noted in zip(outputs, node.outputs, strict=True):
+            self._check_shape(node, name, self._batch(ref).shape[1:], noted)
         masks = self._made_masks(layer, name, args, own, len(outputs))
         for ref, mask in zip(outputs, masks, strict=True):
             # What its call() has put on them stays, or what they had where it gives its input.
@@ -420,9 +449,14 @@ class Expansion:
                     f"Layer '{name}' ({type(node.operation).__name__}) does not accept its input "
                     f"of shape {shapes}: {said_by_keras(error)}. Choose another input_shape."
                 ) from error
-        for spec in specs:
-            check_shape(shape_of(spec), f"Layer '{name}' ({type(node.operation).__name__}) gives")
+        for spec, own in zip(specs, node.outputs, strict=True):
+            self._check_shape(node, name, shape_of(spec), own)
         return list(specs)
+
+    def _check_shape(self, node: Any, name: str, shape: Shape, noted: Any) -> None:
+        """Refuse what is empty where Keras has not noted the like, or a window runs dry."""
+        own = () if has_window(node.operation) else shape_of(noted)
+        check_shape(shape, f"Layer '{name}' ({type(node.operation).__name__}) gives", own)
 
     def _specs_of(self, node: Any, args: Any, kwargs: Any, n_samples: int | None) -> list[Any]:
         """Work out the shapes that a call gives for so many samples; None: for any number."""
@@ -498,6 +532,12 @@ def notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
     if isinstance(operation, keras.layers.MultiHeadAttention):
         return bool(kwargs.get("return_attention_scores"))
     return type(operation).__name__ == "DotProductAttention"
+
+
+def has_window(operation: Any) -> bool:
+    """Whether what an operation gives is empty only where its input is too small."""
+    kind = type(operation).__name__
+    return "Conv" in kind or "Pool" in kind or kind.startswith("Crop")
 
 
 def _leaves(masks: Any) -> list[Any]:

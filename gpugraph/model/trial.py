@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpugraph.errors import ShapeError
-from gpugraph.model.expansion import Expansion
+from gpugraph.model.expansion import Expansion, has_window
 from gpugraph.model.input_shape import shape_of
 from gpugraph.model.layer_call import Shape, TensorRef, shapes_text
 
@@ -47,9 +47,7 @@ def misfit(function: Any, shapes: Sequence[Shape]) -> Misfit | None:
         trial.expand(function, trial.add_inputs(function, shapes), prefix="")
     except ShapeError as error:
         name, layer = trial.at
-        kind = type(layer).__name__
-        is_windowed = "Conv" in kind or "Pooling" in kind or kind.startswith("Cropping")
-        return Misfit(name, error, is_windowed and not isinstance(error, _BuiltForError))
+        return Misfit(name, error, has_window(layer) and not isinstance(error, _BuiltForError))
     return None
 
 
