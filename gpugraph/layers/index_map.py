@@ -167,6 +167,9 @@ def origins(call: Conversion) -> list[Origin]:
         outputs = _one_by_one(call, function, first, second)
     found = []
     for shape, values in zip(call.call.output_shapes, outputs, strict=True):
+        if not prod(shape):
+            found.append(Origin(np.empty(shape, np.int64), np.empty(shape)))
+            continue
         if values.shape != (2, *shape):
             raise call.unsupported("it does not keep the batch axis in front")
         found.append(_origin(call, values[0], values[1], total))

@@ -15,8 +15,8 @@ from gpugraph.model.layer_call import grown_axis
 SHAPES = ("newshape", "shape")
 
 
-def different_step(one: Any, several: Any, n: int) -> str | None:
-    """Return the name of the first operation that two functions do not share.
+def difference(one: Any, several: Any, n: int) -> str | None:
+    """Say what the first operation does that two functions do not share.
 
     Parameters
     ----------
@@ -30,15 +30,18 @@ def different_step(one: Any, several: Any, n: int) -> str | None:
     Returns
     -------
     str or None
-        "output" where only what they give differs; None where nothing does.
+        None where they do the same to each sample.
     """
     twins = {id(x): id(y) for x, y in zip(one.inputs, several.inputs, strict=True)}
+    by_size = "goes by the size of the batch, or is another one at each call"
     for left, right in zip_longest(_nodes(one), _nodes(several)):
-        if left is None or right is None or not _does_the_same(left, right, twins, n):
-            return str((left or right).operation.name)
+        if left is None or right is None or not _does_the_same(left, right, twins):
+            return f"its '{(left or right).operation.name}' {by_size}"
+        if not _keeps_apart(left, right, n):
+            return f"its '{left.operation.name}' joins the samples of the batch, or leaves some out"
         twins |= {id(x): id(y) for x, y in zip(left.outputs, right.outputs, strict=True)}
     is_same = [twins[id(x)] for x in one.outputs] == [id(y) for y in several.outputs]
-    return None if is_same else "output"
+    return None if is_same else f"its 'output' {by_size}"
 
 
 def batch_axes_of(one: Any, several: Any, n: int) -> dict[int, int]:
@@ -59,22 +62,28 @@ def _nodes(function: Any) -> list[Any]:
     return [node for node in nodes if not node.is_input]
 
 
-def _does_the_same(one: Any, several: Any, twins: Mapping[int, int], n: int) -> bool:
-    """Whether two calls are of one operation, on the same, and give the same for each sample."""
+def _does_the_same(one: Any, several: Any, twins: Mapping[int, int]) -> bool:
+    """Whether two calls are of one operation, on the same."""
     parts = [
         keras.tree.flatten((x.arguments.args, x.arguments.kwargs, _options(x.operation)))
         for x in (one, several)
     ]
-    shapes = [[tuple(y.shape) for y in x.outputs] for x in (one, several)]
     return (
         type(one.operation) is type(several.operation)
         and len(parts[0]) == len(parts[1])
         and all(_is_alike(x, y, twins) for x, y in zip(*parts, strict=True))
-        and len(shapes[0]) == len(shapes[1])
-        # What joins samples is refused by converters, but where it leaves one.
-        and all(
-            x[:1] != (1,) or grown_axis(x, y, n) is not None for x, y in zip(*shapes, strict=True)
-        )
+        and len(one.outputs) == len(several.outputs)
+    )
+
+
+def _keeps_apart(one: Any, several: Any, n: int) -> bool:
+    """Whether what a call gives grows with the number of samples.
+
+    What joins samples is refused by converters, but where it leaves one.
+    """
+    shapes = [[tuple(y.shape) for y in x.outputs] for x in (one, several)]
+    return all(
+        x[:1] != (1,) or grown_axis(x, y, n) is not None for x, y in zip(*shapes, strict=True)
     )
 
 

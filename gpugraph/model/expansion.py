@@ -207,7 +207,10 @@ class Expansion:
         try:
             return self._call(node, name, args, kwargs, refs, why)
         except ShapeError as error:
-            raise ShapeError(f"{error} Its call() cannot be traced: {why}.") from error
+            raise ShapeError(
+                f"The call() of layer '{name}' ({type(node.operation).__name__}) cannot be traced: "
+                f"{why}. {error}"
+            ) from error
 
     def open(
         self,
@@ -455,8 +458,13 @@ class Expansion:
 
     def _check_shape(self, node: Any, name: str, shape: Shape, noted: Any) -> None:
         """Refuse what is empty where Keras has not noted the like, or a window runs dry."""
-        own = () if has_window(node.operation) else shape_of(noted)
-        check_shape(shape, f"Layer '{name}' ({type(node.operation).__name__}) gives", own)
+        what = f"Layer '{name}' ({type(node.operation).__name__}) gives"
+        if None in shape:
+            raise ShapeError(
+                f"{what} shape {shape}, which leaves a dimension open: it joins the samples of the "
+                "batch, or does not tell what it gives. Cut the model before it."
+            )
+        check_shape(shape, what, () if has_window(node.operation) else shape_of(noted))
 
     def _specs_of(self, node: Any, args: Any, kwargs: Any, n_samples: int | None) -> list[Any]:
         """Work out the shapes that a call gives for so many samples; None: for any number."""

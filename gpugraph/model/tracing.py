@@ -13,7 +13,7 @@ from keras.src.backend import AutocastScope, set_keras_mask
 from keras.src.ops.node import Node
 
 from gpugraph.errors import said_by_keras
-from gpugraph.model.batch_size import batch_axes_of, different_step
+from gpugraph.model.batch_size import batch_axes_of, difference
 from gpugraph.model.expansion import is_plain, notes_wrong_shapes
 from gpugraph.model.layer_call import N_SAMPLES, Batch
 from gpugraph.model.masks import fresh_names
@@ -200,16 +200,14 @@ def _batch_axes(
         args, kwargs = keras.tree.map_structure(of_samples, arguments)
         try:
             other = _function(layer, args, kwargs, list(twins.values()), n_outputs)
-            name = different_step(function, other, N_SAMPLES)
+            why = difference(function, other, N_SAMPLES)
             axes = batch_axes_of(function, other, N_SAMPLES)
         except NoTraceError as error:
             raise NoTraceError(f"not for {N_SAMPLES} samples as for one: {error}") from error
         finally:
             _forget(_nodes_behind(list(twins.values())))
-    if name is not None:
-        raise NoTraceError(
-            f"its '{name}' goes by the size of the batch, or is another one at each call"
-        )
+    if why is not None:
+        raise NoTraceError(why)
     return axes
 
 
@@ -217,7 +215,7 @@ def _keep_batch_open(operation: Any) -> None:
     """Let ``ops.reshape(x, (ops.shape(x)[0], ...))`` take any number of samples."""
     if type(operation).__name__ == "Reshape" and not isinstance(operation, keras.Layer):
         batch, *shape = operation.output.shape
-        if batch == 1:
+        if batch == 1 and 0 not in shape:  # of none there may be any number
             operation.newshape = (-1, *shape)
 
 
