@@ -57,8 +57,9 @@ def from_keras(
     ModelError
         If the model cannot be read, is not built, or defines its own ``call`` and is not traced.
     ShapeError
-        If a shape stays open, becomes empty (the smallest that would not is told), or does not
-        fit the weights.
+        If a shape stays open, becomes empty for want of a larger input (the smallest at which it
+        would not is told), or does not fit the weights. What is empty in the model as it is, has
+        no nodes.
     UnsupportedLayerError
         If a layer has no converter, or uses an option that has no exact form.
     NonFiniteError

@@ -98,7 +98,20 @@ class Doubled(Flat):
         return free + 2 * (guided - free)
 
 
-LAYERS = [Flat, Joint, FoldedHeads, Windows, StepsFirst, Pairs, Doubled]
+class Within(layers.Layer):
+    """A model of layers, called at every position."""
+
+    def build(self, shape):
+        x = keras.Input(shape[-1:])
+        y = layers.Dense(3, activation="tanh", name="dense")(2 * x)
+        self.model = keras.Model(x, layers.LayerNormalization(name="norm")(y), name="model")
+
+    def call(self, x):
+        y = self.model(ops.reshape(x, (-1, x.shape[-1])))
+        return ops.reshape(y, (-1, x.shape[1], 3))
+
+
+LAYERS = [Flat, Joint, FoldedHeads, Windows, StepsFirst, Pairs, Doubled, Within]
 
 
 def model_of(layer, shape=(4, 6)):

@@ -185,6 +185,18 @@ def test_files_and_tables(graph, tmp_path):
     assert gg.topology(graph.topology.model).to_networkx().number_of_nodes() > 3
 
 
+def test_a_training_run_records_no_mean_of_no_nodes():
+    x = keras.Input((5, 4))
+    y = layers.Dense(3, name="dense")(ops.concatenate([2 * x[:, :, :0], x], axis=-1))
+    model = keras.Model(x, y)
+    model.compile(loss="mse")
+    history = gg.GraphHistory({"rank": gg.pagerank})
+    found = model.fit(np.zeros((2, 5, 4)), np.zeros((2, 5, 3)), callbacks=[history], verbose=0)
+    assert [name for name in found.history if "dense" in name or "multiply" in name] == [
+        "rank/dense"
+    ]
+
+
 def test_a_population_without_nodes_on_its_own():
     graph = gg.from_keras(model_of("nothing"))
     part = graph.subgraph(["none"])

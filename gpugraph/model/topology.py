@@ -224,7 +224,8 @@ def topology(model: Any, input_shape: InputShape | None = None, *, trace: bool =
     ModelError
         If the model is not built, or is a subclass whose call Keras cannot describe.
     ShapeError
-        If a shape stays unknown, becomes empty, or a layer does not accept it.
+        If a shape stays unknown, becomes empty for want of a larger input, or a layer does not
+        accept it.
     """
     from gpugraph.model.load import load_model
     from gpugraph.transform.resize import fitted

@@ -683,7 +683,7 @@ def test_what_compares_all_samples_with_all_is_refused_for_that():
         gg.from_keras(model, trace=True)
     assert "input_shape" not in str(error.value)
     model = keras.Model([images, texts], ops.matmul(images, ops.transpose(texts)))
-    with pytest.raises(gg.UnsupportedLayerError, match="'matmul.* its batch axis is another"):
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'matmul.* its batch axis is another"):
         gg.from_keras(model)
 
 
