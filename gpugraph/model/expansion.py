@@ -34,6 +34,7 @@ from gpugraph.model.masks import (
     used_masks,
 )
 from gpugraph.model.value_numbers import ValueNumbers
+from gpugraph.registry import is_of_keras
 
 
 class Expansion:
@@ -545,7 +546,8 @@ def notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
 def has_window(operation: Any) -> bool:
     """Whether what an operation gives is empty only where its input is too small."""
     kind = type(operation).__name__
-    return "Conv" in kind or "Pool" in kind or kind.startswith("Crop")
+    is_windowed = "Conv" in kind or "Pool" in kind or kind.startswith("Crop")
+    return is_windowed and is_of_keras(type(operation))
 
 
 def _leaves(masks: Any) -> list[Any]:

@@ -28,7 +28,7 @@ class TensorRef(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Where samples stand in a tensor that was traced for one sample.
+    """Where samples stand in a tensor, told of the tensor for one sample.
 
     Attributes
     ----------
@@ -127,8 +127,8 @@ class LayerCall:
     untraced : str, optional
         Why its own ``call`` could not be traced, where that was tried.
     input_batches, output_batches : tuple of Batch
-        Where samples stand in the inputs and outputs of a traced call; empty where each of them is
-        a sample's, as it is outside of traces.
+        Where samples stand in the inputs and outputs; empty where that is in the first axis of
+        each, alone, or, of outputs, where it cannot be told.
     """
 
     name: str

@@ -233,7 +233,7 @@ def topology(model: Any, input_shape: InputShape | None = None, *, trace: bool =
     model = load_model(model, input_shape)
     if trace and not is_plain(model):
         return _of_own_call(model, input_shape)
-    model, shapes = fitted(model, input_shape)
+    model, shapes = fitted(model, input_shape, trace=trace)
     function = functional(model, "the model")
     expansion = Expansion(trace=trace)
     inputs = expansion.add_inputs(function, shapes)

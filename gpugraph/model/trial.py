@@ -33,7 +33,7 @@ class Misfit:
     is_too_small: bool
 
 
-def misfit(function: Any, shapes: Sequence[Shape]) -> Misfit | None:
+def misfit(function: Any, shapes: Sequence[Shape], *, trace: bool = False) -> Misfit | None:
     """Try input shapes on a model by shape inference alone; None where every layer takes them.
 
     Parameters
@@ -41,8 +41,10 @@ def misfit(function: Any, shapes: Sequence[Shape]) -> Misfit | None:
     function : keras functional graph
     shapes : sequence of tuple of int
         One per input, without the batch axis.
+    trace : bool
+        Whether layers without a converter are opened, which may not tell what they give.
     """
-    trial = _Trial()
+    trial = _Trial(trace=trace)
     try:
         trial.expand(function, trial.add_inputs(function, shapes), prefix="")
     except ShapeError as error:

@@ -668,6 +668,21 @@ def test_a_layer_of_unknown_shape_that_cannot_be_traced_is_refused_with_the_reas
         gg.from_keras(model, trace=True)
 
 
+def test_a_layer_that_does_not_tell_what_it_gives_is_traced_at_any_size():
+    class Closed(layers.Layer):
+        def call(self, x):
+            return ops.tanh(x)
+
+        def compute_output_spec(self, x):
+            return keras.KerasTensor((None, None, 3))
+
+    x = keras.Input((None, 3))
+    model = keras.Model(x, layers.Dense(2)(Closed()(x)))
+    with pytest.raises(gg.ShapeError, match="leaves a dimension open"):
+        gg.from_keras(model, (4, 3))
+    assert gg.from_keras(model, (4, 3), trace=True).verify().passed
+
+
 def test_what_compares_all_samples_with_all_is_refused_for_that():
     class Compared(layers.Layer):
         def call(self, images, texts):
