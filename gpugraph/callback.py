@@ -143,8 +143,8 @@ def _add(numbers: Mapping[str, float], logs: dict[str, Any]) -> None:
 def _numbers(name: str, result: Any) -> dict[str, float]:
     """Return what a measure gave as numbers, by the names under which they are recorded."""
     if isinstance(result, NodeValues):
-        populations = result.graph.populations
-        return {f"{name}/{p}": float(result[p].mean(dtype=np.float64)) for p in populations}
+        means = {p: result[p] for p, nodes in result.graph.populations.items() if nodes.size}
+        return {f"{name}/{p}": float(x.mean(dtype=np.float64)) for p, x in means.items()}
     if isinstance(result, Mapping):
         return {f"{name}/{key}": _number(value) for key, value in result.items()}
     return {name: _number(result)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from gpugraph.population import (
 from gpugraph.projection import Kind, Projection
 from gpugraph.registry import find_converter, knows_masks
 
+EXTREMES = ("max", "min")
 RESERVED = {"id", "population", "layer", "activation", "subset", *AXIS_NAMES}
 
 
@@ -390,6 +392,11 @@ class Conversion:
         if kernel is not None:
             kernel = self._checked(np.asarray(kernel), "weights").reshape(-1)
             kernel = self.draft.shared(self.layer, kernel)
+        if not (prod(source.shape) and prod(target.shape)):
+            if prod(target.shape) and (kind == "mean" or target.population.reduce in EXTREMES):
+                raise self.unsupported(f"it takes a mean or an extreme of none ({source.shape})")
+            return
+        axes = axes or [one_to_one(1)]  # from one node to one node
         reach = {
             "source": (sum((a.n_src - 1) * a.src_stride for a in axes), np.prod(source.shape)),
             "target": (sum((a.n_dst - 1) * a.dst_stride for a in axes), np.prod(target.shape)),
@@ -506,19 +513,34 @@ def convert_call(
 
 
 def convert_calls(
-    calls: Iterable[LayerCall], tensors: dict[TensorRef, Tensor], draft: Draft
+    calls: Iterable[LayerCall], tensors: dict[TensorRef, Tensor], draft: Draft, prefix: str = ""
 ) -> None:
-    """Convert calls one after another, and add what they give to the tensors that are known."""
+    """Convert calls one after another, and add what they give to the tensors that are known.
+
+    Populations are named after the calls, with a prefix.
+    """
     for call in calls:
+        named = replace(call, name=prefix + call.name)
         sources = [tensors[ref] for ref in call.inputs]
         masks = substitute(dict(call.masks), tensors)
         if call.input_batches:
             from gpugraph.layers.batched import convert_batched
 
-            outputs = convert_batched(call, sources, draft, masks)
+            outputs = convert_batched(named, sources, draft, masks)
         else:
-            outputs = convert_call(call, sources, draft, masks)
+            outputs = convert_call(named, sources, draft, masks)
         tensors |= {TensorRef(call.name, i): tensor for i, tensor in enumerate(outputs)}
+
+
+def check_outputs(calls: Iterable[LayerCall], outputs: Collection[TensorRef]) -> None:
+    """Refuse calls that give something else than a batch of samples in the end."""
+    for call in calls:
+        for i, batch in enumerate(call.output_batches):
+            if TensorRef(call.name, i) in outputs and not batch.is_plain:
+                raise UnsupportedLayerError(
+                    f"Cannot convert the output that '{call.name}' gives: the batch axis is not in "
+                    "front, or holds positions. Let it be a batch of samples."
+                )
 
 
 def _conversion(

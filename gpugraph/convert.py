@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpugraph.conversion import Draft, convert_calls
+from gpugraph.conversion import Draft, check_outputs, convert_calls
 from gpugraph.graph import NeuronGraph
 from gpugraph.model.input_shape import InputShape
 from gpugraph.model.layer_call import TensorRef
@@ -57,8 +57,9 @@ def from_keras(
     ModelError
         If the model cannot be read, is not built, or defines its own ``call`` and is not traced.
     ShapeError
-        If a shape stays open, becomes empty (the smallest that would not is told), or does not
-        fit the weights.
+        If a shape stays open, becomes empty for want of a larger input (the smallest at which it
+        would not is told), or does not fit the weights. What is empty in the model as it is, has
+        no nodes.
     UnsupportedLayerError
         If a layer has no converter, or uses an option that has no exact form.
     NonFiniteError
@@ -83,6 +84,7 @@ def from_keras(
     )
     tensors: dict[TensorRef, Tensor] = {}
     convert_calls(calls, tensors, draft)
+    check_outputs(calls, calls.outputs)
     return NeuronGraph(
         name=calls.name,
         populations=draft.populations,

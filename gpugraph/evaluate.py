@@ -74,6 +74,8 @@ def _value(
     """Values of one population from those before it."""
     some = next(iter(values.values()))
     batch, dtype = len(some), some.dtype
+    if not population.size:
+        return np.zeros((batch, *population.shape), dtype)
     if population.dynamics is not None:
         total = _dynamic(population.dynamics, values, batch).astype(dtype)
     else:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from numpy.testing import assert_allclose
 
 import gpugraph as gg
 from tests.jacobian import randomise
@@ -64,7 +65,53 @@ class Windows(Joint):
         return x + ops.roll(ops.reshape(y, (batch, time, channels)), -1, axis=1)
 
 
-LAYERS = [Flat, Joint, FoldedHeads, Windows]
+class StepsFirst(Flat):
+    """The steps of time before the samples, apart and in one long batch."""
+
+    def build(self, shape):
+        super().build(shape)
+        self.beta = self.add_weight(shape=shape[-1:], name="beta")
+
+    def call(self, x):
+        batch, time, channels = ops.shape(x)
+        y = ops.transpose(x, (1, 0, 2))
+        y = ops.tanh(1 - y) * np.linspace(1, 2, time)[:, None, None] + self.beta
+        y = ops.reshape(self.dense(ops.reshape(y, (-1, channels))), (time, batch, 3))
+        return ops.transpose(ops.where(y > 0, y, 0), (1, 0, 2))
+
+
+class Pairs(layers.Layer):
+    """Steps of time, the samples between two dimensions of them: every one against every other."""
+
+    def call(self, x):
+        y = ops.transpose(x[:, :, 0], (1, 0))
+        y = ops.cast(ops.logical_not(y[:, None] > y[None, :]), "float32")
+        return ops.transpose(y, (2, 0, 1))
+
+
+class Doubled(Flat):
+    """A batch after another one, as of what is to be guided and what is not."""
+
+    def call(self, x):
+        y = self.dense(ops.concatenate([x, ops.tile(ops.flip(x, axis=1), (1, 1, 1))], axis=0))
+        guided, free = ops.split(y, 2, axis=0)
+        return free + 2 * (guided - free)
+
+
+class Within(layers.Layer):
+    """A model of layers, called at every position."""
+
+    def build(self, shape):
+        x = keras.Input(shape[-1:])
+        y = layers.Dense(3, activation="tanh", name="dense")(2 * x)
+        self.model = keras.Model(x, layers.LayerNormalization(name="norm")(y), name="model")
+
+    def call(self, x):
+        y = self.model(ops.reshape(x, (-1, x.shape[-1])))
+        return ops.reshape(y, (-1, x.shape[1], 3))
+
+
+LAYERS = [Flat, Joint, FoldedHeads, Windows, StepsFirst, Pairs, Doubled, Within]
 
 
 def model_of(layer, shape=(4, 6)):
@@ -80,6 +127,7 @@ def test_the_graph_is_the_model(layer):
     x = np.random.default_rng(0).standard_normal((3, 4, 6))
     assert graph.verify(x).passed
     assert_reaches(graph, x)
+    assert graph.verify(x[:1]).passed
 
 
 def test_windows_do_not_meet():
@@ -126,6 +174,9 @@ JOINING = {
     "between": lambda y: ops.matmul(y @ ops.transpose(y), y),
     "transposed": lambda y: ops.transpose(ops.softmax(ops.transpose(y), axis=-1)),
     "weighted": lambda y: ops.transpose(ops.matmul(ops.transpose(y), ops.ones((4, 4)))),
+    "renamed": lambda y: ops.reshape(ops.transpose(y), (-1, 6)),
+    "first of two": lambda y: ops.concatenate([y, y + 1], axis=0)[::2],
+    "sums": lambda y: ops.sum(ops.reshape(y, (4, -1, 6)), axis=0),
 }
 
 
@@ -157,10 +208,144 @@ def test_positions_in_a_batch_axis_that_has_moved():
 
 
 @pytest.mark.parametrize("shape", [(-1, 6), (1, -1), (1, -1, 6)])
-def test_what_a_layer_gives_is_a_batch(shape):
+def test_what_a_model_gives_is_a_batch(shape):
     class Rows(layers.Layer):
         def call(self, x):
             return ops.reshape(x, shape)
 
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'layer' .*the batch axis is not in front"):
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'layer/reshape' gives: the batch axis"):
         gg.from_keras(model_of(Rows), trace=True)
+
+
+class Fold(layers.Layer):
+    """Every frame of a video as a sample."""
+
+    def call(self, x):
+        return ops.reshape(x, (-1, *x.shape[2:]))
+
+    def compute_output_shape(self, shape):
+        return (None, *shape[2:])
+
+
+class Unfold(layers.Layer):
+    """The samples again, of as many frames each."""
+
+    def call(self, x):
+        return ops.reshape(x, (-1, 2, *x.shape[1:]))
+
+    def compute_output_shape(self, shape):
+        return (None, 2, *shape[1:])
+
+
+class Shifted(layers.Layer):
+    """A traced layer in between."""
+
+    def call(self, x):
+        return x + ops.max(x, axis=-1, keepdims=True)
+
+
+def nested():
+    x = keras.Input((4, 3))
+    return keras.Model(x, layers.LayerNormalization(name="norm")(layers.Dense(3)(x)), name="nested")
+
+
+BETWEEN = {
+    "nothing": lambda x: x,
+    "dense": layers.Dense(5, activation="tanh"),
+    "convolution": layers.Conv1D(2, 3, padding="same"),
+    "pooling": layers.MaxPooling1D(2),
+    "normalisation": layers.LayerNormalization(),
+    "flatten": layers.Flatten(),
+    "attention": lambda x: layers.MultiHeadAttention(2, 3)(x, x),
+    "recurrent": lambda x: layers.LSTM(2)(layers.Dropout(0.5)(x)),
+    "traced": Shifted(),
+    "nested": lambda x: nested()(x),
+    "layers": lambda x: layers.Add()([x, layers.Activation("relu")(x)]),
+    "operators": lambda x: ops.tanh(2 * x - 1) * x[:, :, ::-1] + ops.softmax(x, axis=1),
+    "reduced": lambda x: ops.mean(x, axis=1),
+    "turned": lambda x: ops.transpose(x, (0, 2, 1)),
+    "turned to the back": lambda x: ops.transpose(1 + 2 * ops.transpose(x, (1, 2, 0)), (2, 0, 1)),
+    "in and out": lambda x: Fold()(layers.Dense(2)(Unfold()(x))),
+}
+
+
+def video(between, shape=(2, 4, 3)):
+    x = keras.Input(shape, name="video")
+    model = keras.Model(x, Unfold()(between(Fold()(x))))
+    randomise(model)
+    return model
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_layers_between_layers_that_fold_and_unfold(name):
+    model = video(BETWEEN[name])
+    graph = gg.from_keras(model, trace=True)
+    x = np.random.default_rng(0).standard_normal((3, 2, 4, 3)).astype(np.float32)
+    assert graph.verify(x).passed
+    assert graph.verify().passed
+    output = graph.tensors[graph.topology.outputs[0].label].population.name
+    expected = model.predict(x, verbose=0)
+    assert_allclose(graph.evaluate(x)[output].reshape(expected.shape), expected, atol=1e-5)
+    # Frames do not meet.
+    part = graph.descendants(graph.node_id("video", (1, 0, 0)))
+    assert {part.node(i)[1][0] for i in part.populations[output].ids} == {1}
+
+
+def test_a_functional_model_folds_and_moves_by_itself():
+    x = keras.Input((2, 4, 3))
+    y = layers.Dense(5, activation="tanh")(ops.reshape(x, (-1, 4, 3)))
+    y = ops.transpose(2 * ops.transpose(ops.reshape(y, (-1, 2, 4, 5)), (1, 2, 0, 3)), (2, 0, 1, 3))
+    model = keras.Model(x, layers.Flatten()(y))
+    randomise(model)
+    graph = gg.from_keras(model)
+    x = np.random.default_rng(0).standard_normal((3, 2, 4, 3))
+    assert graph.verify(x).passed
+    assert_reaches(graph, x)
+
+
+REFUSED_BETWEEN = {
+    "joined": (lambda x: x - ops.mean(x, axis=0), "its batch axis is another"),
+    "first": (lambda x: x - x[0], "its batch axis is another"),
+    "rolled": (lambda x: ops.roll(x, 1, axis=0), "from one sample of the batch to another"),
+    "at the back": (
+        lambda x: ops.transpose(layers.Dense(3)(ops.transpose(x, (1, 0, 2))), (1, 0, 2)),
+        "its batch axis is another",
+    ),
+    "other samples": (
+        lambda x: ops.reshape(ops.transpose(ops.reshape(x, (-1, 2, 12)), (1, 0, 2)), (-1, 4, 3)),
+        "from one sample of the batch to another",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BETWEEN)
+def test_what_joins_folded_samples_is_refused(name):
+    between, why = REFUSED_BETWEEN[name]
+    with pytest.raises(gg.UnsupportedLayerError, match=why):
+        gg.from_keras(video(between), trace=True)
+
+
+def test_a_model_gives_samples_not_their_frames():
+    x = keras.Input((2, 4, 3))
+    model = keras.Model(x, layers.Dense(2, name="dense")(Fold()(x)))
+    with pytest.raises(gg.UnsupportedLayerError, match="output that 'dense' gives: the batch axis"):
+        gg.from_keras(model, trace=True)
+
+
+def test_a_layer_that_cannot_be_traced_says_so_of_folded_positions_too():
+    class Untraced(layers.Layer):
+        def call(self, x):
+            return x if ops.max(x) > 0 else -x
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    with pytest.raises(gg.UnsupportedLayerError, match=r"Untraced.*cannot be traced: .*boolean"):
+        gg.from_keras(video(Untraced()), trace=True)
+
+
+def test_models_that_fold_at_every_step():
+    x = keras.Input((5, 2, 4, 3))
+    model = keras.Model(x, layers.TimeDistributed(video(BETWEEN["dense"]))(x))
+    graph = gg.from_keras(model, trace=True)
+    assert graph.verify(np.random.default_rng(0).standard_normal((3, 5, 2, 4, 3))).passed

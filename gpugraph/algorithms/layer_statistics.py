@@ -219,7 +219,8 @@ def layer_statistics(graph: NeuronGraph, *, persistence: bool = True) -> LayerSt
             for p in graph.projections
         ]
         fluctuation = {
-            name: float(strength[p.slice].std()) for name, p in graph.populations.items()
+            name: float(strength[p.slice].std()) if p.size else 0.0
+            for name, p in graph.populations.items()
         }
     rows = [replace(row, fluctuation=_number(fluctuation[row.target])) for row in rows]
     if persistence:

@@ -96,7 +96,12 @@ def _check_whole(graph: NeuronGraph) -> None:
 def _merged(
     population: Population, shape: tuple[int, ...], offset: int, *, first: bool
 ) -> Population:
-    """Return the population of a population's channels, or without a dimension as one node."""
+    """Return the population of a population's channels, or without a dimension as one node.
+
+    Of no node it has none, either.
+    """
+    if not population.size:
+        return replace(population, offset=offset, bias=None, attributes={}, dynamics=None)
 
     def alike(values: np.ndarray) -> np.ndarray | None:
         """Return values per node as one per merged node; None where its nodes differ."""

@@ -173,6 +173,9 @@ def origins(call: Conversion) -> list[Origin]:
         outputs = _one_by_one(call, function, first, second)
     found = []
     for shape, values in zip(call.call.output_shapes, outputs, strict=True):
+        if not prod(shape):
+            found.append(Origin(np.empty(shape, np.int64), np.empty(shape)))
+            continue
         if values.shape != (2, *shape):
             raise call.unsupported("it does not keep the batch axis in front")
         found.append(_origin(call, values[0], values[1], total))
@@ -196,9 +199,12 @@ def origins_in_one(call: Conversion) -> list[Origin]:
         for start in (0, total)
     ]
     first, second = (function.outputs(*arrays) for arrays in samples)
-    if call.call.layer_class != "Reshape":  # which keeps the order of all, but not for two
-        pairs = zip(*samples, given.values(), strict=True)
-        _check_apart(call, function, [np.concatenate(p, b.axis) for *p, b in pairs], first, second)
+    if call.call.layer_class == "Reshape":  # which may have been told the sizes of one sample
+        if len({batch.n_around for batch in (*given.values(), *made)}) > 1:
+            raise call.unsupported("it moves values from one sample of the batch to another")
+    else:
+        both = [b.together(pair) for *pair, b in zip(*samples, given.values(), strict=True)]
+        _check_apart(call, function, both, first, second)
     return [
         _origin(call, x.reshape(b.sample_shape), y.reshape(b.sample_shape), total)
         for x, y, b in zip(first, second, made, strict=True)
@@ -213,10 +219,10 @@ def _check_apart(
     second: Sequence[np.ndarray],
 ) -> None:
     """Refuse an operation that gives something else for two samples than for each alone."""
+    made = call.call.output_batches
     try:
         outputs = function.outputs(*both)
-        axes = [batch.axis for batch in call.call.output_batches]
-        together = [np.concatenate(x, axis) for *x, axis in zip(first, second, axes, strict=True)]
+        together = [b.together(pair) for *pair, b in zip(first, second, made, strict=True)]
         is_apart = all(map(np.array_equal, outputs, together))
     except Exception as error:  # it was told sizes that fit one sample
         raise call.unsupported("it takes one sample at a time, away from the batch axis") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpugraph.conversion import Conversion, convert_calls
+from gpugraph.conversion import Conversion, check_outputs, convert_calls
 from gpugraph.model.expansion import Expansion
 from gpugraph.model.layer_call import TensorRef
 from gpugraph.population import Tensor
@@ -57,5 +57,7 @@ def opened(call: Conversion, layer: Any, part: str | None, *args: Any) -> list[T
         raise call.unsupported(
             f"the call() of its {type(layer).__name__} cannot be traced: {error}"
         ) from error
-    convert_calls(expansion.calls[len(tensors) :], tensors, call.draft)
+    calls = expansion.calls[len(tensors) :]
+    convert_calls(calls, tensors, call.draft)
+    check_outputs(calls, outputs)
     return [tensors[output] for output in outputs]

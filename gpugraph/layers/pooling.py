@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def global_average_pooling(call: Conversion) -> Tensor:
     if call.masks:
         return _masked_average(call, layout)
     target = call.population(channels_first=layout.channels_first)
-    share = 1 / np.prod(layout.spatial(call.source.shape))
+    share = 1 / max(prod(layout.spatial(call.source.shape)), 1)
     call.project(call.source, target, _whole_channels(call, layout), share, kind="mean")
     return target
 

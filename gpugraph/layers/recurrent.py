@@ -64,6 +64,8 @@ def unrolled(call: Conversion, cell: Cell) -> tuple[Tensor, ...]:
     sequence, initial = arguments(call)
     states: States = initial or [None] * cell.n_states
     n_steps = sequence.shape[0]
+    if not n_steps:
+        raise call.unsupported("its input has no time steps")
     masked = MaskedSteps(call, n_steps) if call.masks else None
     outputs: list[Tensor] = []
     for t in reversed(range(n_steps)) if layer.go_backwards else range(n_steps):

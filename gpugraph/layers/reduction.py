@@ -156,7 +156,7 @@ def _reduced(call: Conversion, reduce: Reduce, kind: Kind = "copy") -> Tensor:
 
 def _mean(call: Conversion, dimensions: Sequence[int]) -> Tensor:
     """Add nodes that hold the mean along dimensions."""
-    share = 1 / prod(call.source.shape[d] for d in dimensions)
+    share = 1 / max(prod(call.source.shape[d] for d in dimensions), 1)
     return _weighted(call, dimensions, np.asarray(share), "mean")
 
 

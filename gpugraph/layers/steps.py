@@ -105,6 +105,6 @@ class StepByStep:
 
     def __call__(self, *arrays: np.ndarray) -> np.ndarray:
         """Apply the function with batch and time as one."""
-        merged = [x.reshape(-1, *x.shape[2:]) for x in arrays]
+        merged = [x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]) for x in arrays]
         result = self.function(*merged)
         return result.reshape(*arrays[0].shape[:2], *result.shape[1:])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gpugraph.conversion import Conversion, convert_call
+from gpugraph.conversion import Conversion, check_outputs, convert_calls
 from gpugraph.layers.opened import is_opened, opened
 from gpugraph.layers.steps import step_by_step
 from gpugraph.model.expansion import is_plain
-from gpugraph.model.layer_call import TensorRef, substitute
+from gpugraph.model.layer_call import TensorRef
 from gpugraph.model.topology import topology
 from gpugraph.population import Tensor
 from gpugraph.registry import converts
@@ -36,11 +36,7 @@ def _one_step(call: Conversion) -> Sequence[Tensor]:
     shapes = [tensor.shape for tensor in call.sources]
     calls = topology(layer, shapes, trace=call.draft.trace)
     tensors = dict(zip((TensorRef(n, 0) for n in calls.inputs), call.sources, strict=True))
-    for inner in calls:
-        if inner.name not in calls.inputs:
-            named = replace(inner, name=f"{call.call.name}/{inner.name}")
-            sources = [tensors[ref] for ref in inner.inputs]
-            masks = substitute(dict(inner.masks), tensors)
-            outputs = convert_call(named, sources, call.draft, masks)
-            tensors |= {TensorRef(inner.name, i): tensor for i, tensor in enumerate(outputs)}
+    inner = [x for x in calls if x.name not in calls.inputs]
+    convert_calls(inner, tensors, call.draft, prefix=f"{call.call.name}/")
+    check_outputs(inner, calls.outputs)
     return [tensors[ref] for ref in calls.outputs]

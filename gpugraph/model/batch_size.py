@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import Any
 
 import keras
 import numpy as np
 from keras.src.utils.backend_utils import DynamicBackend
+
+from gpugraph.model.layer_call import grown_axis
 
 # Attributes of operations that follow from the shapes that they give.
 SHAPES = ("newshape", "shape")
@@ -18,8 +20,8 @@ ROUNDING = 8
 OF_EVERY_LAYER = frozenset(vars(keras.Layer(name="any")))
 
 
-def different_step(one: Any, several: Any, n: int) -> str | None:
-    """Return the name of the first operation that two functions do not share.
+def difference(one: Any, several: Any, n: int) -> str | None:
+    """Say what the first operation does that two functions do not share.
 
     Parameters
     ----------
@@ -33,15 +35,18 @@ def different_step(one: Any, several: Any, n: int) -> str | None:
     Returns
     -------
     str or None
-        "output" where only what they give differs; None where nothing does.
+        None where they do the same to each sample.
     """
     twins = {id(x): id(y) for x, y in zip(one.inputs, several.inputs, strict=True)}
+    by_size = "goes by the size of the batch, or is another one at each call"
     for left, right in zip_longest(_nodes(one), _nodes(several)):
-        if left is None or right is None or not _does_the_same(left, right, twins, n):
-            return str((left or right).operation.name)
+        if left is None or right is None or not _does_the_same(left, right, twins):
+            return f"its '{(left or right).operation.name}' {by_size}"
+        if not _keeps_apart(left, right, n):
+            return f"its '{left.operation.name}' joins the samples of the batch, or leaves some out"
         twins |= {id(x): id(y) for x, y in zip(left.outputs, right.outputs, strict=True)}
     is_same = [twins[id(x)] for x in one.outputs] == [id(y) for y in several.outputs]
-    return None if is_same else "output"
+    return None if is_same else f"its 'output' {by_size}"
 
 
 def batch_axes_of(one: Any, several: Any, n: int) -> dict[int, int]:
@@ -49,19 +54,10 @@ def batch_axes_of(one: Any, several: Any, n: int) -> dict[int, int]:
     found = {}
     for left, right in zip(_nodes(one), _nodes(several), strict=False):
         for x, y in zip(left.outputs, right.outputs, strict=False):
-            axis = _grown(tuple(x.shape), tuple(y.shape), n)
+            axis = grown_axis(tuple(x.shape), tuple(y.shape), n)
             if axis is not None:
                 found[id(x)] = axis
     return found
-
-
-def _grown(one: Sequence[int], several: Sequence[int], n: int) -> int | None:
-    """Return the only axis that is longer for several samples, as many times as they are."""
-    if len(one) != len(several):
-        return None
-    longer = [i for i, (x, y) in enumerate(zip(one, several, strict=True)) if x != y]
-    is_batch = len(longer) == 1 and several[longer[0]] == n * one[longer[0]]
-    return longer[0] if is_batch else None
 
 
 def _nodes(function: Any) -> list[Any]:
@@ -71,20 +67,28 @@ def _nodes(function: Any) -> list[Any]:
     return [node for node in nodes if not node.is_input]
 
 
-def _does_the_same(one: Any, several: Any, twins: Mapping[int, int], n: int) -> bool:
-    """Whether two calls are of one operation, on the same, and give the same for each sample."""
+def _does_the_same(one: Any, several: Any, twins: Mapping[int, int]) -> bool:
+    """Whether two calls are of one operation, on the same."""
     parts = [
         keras.tree.flatten((x.arguments.args, x.arguments.kwargs, _options(x.operation)))
         for x in (one, several)
     ]
-    shapes = [[tuple(y.shape) for y in x.outputs] for x in (one, several)]
     return (
         type(one.operation) is type(several.operation)
         and len(parts[0]) == len(parts[1])
         and all(_is_alike(x, y, twins) for x, y in zip(*parts, strict=True))
-        and len(shapes[0]) == len(shapes[1])
-        # What joins samples is refused by converters, but where it leaves one.
-        and all(x[:1] != (1,) or _grown(x, y, n) is not None for x, y in zip(*shapes, strict=True))
+        and len(one.outputs) == len(several.outputs)
+    )
+
+
+def _keeps_apart(one: Any, several: Any, n: int) -> bool:
+    """Whether what a call gives grows with the number of samples.
+
+    What joins samples is refused by converters, but where it leaves one.
+    """
+    shapes = [[tuple(y.shape) for y in x.outputs] for x in (one, several)]
+    return all(
+        x[:1] != (1,) or grown_axis(x, y, n) is not None for x, y in zip(*shapes, strict=True)
     )
 
 

@@ -13,10 +13,12 @@ from gpugraph.errors import ModelError, ShapeError, UnsupportedLayerError, said_
 from gpugraph.model.constants import Constants
 from gpugraph.model.input_shape import check_shape, shape_of
 from gpugraph.model.layer_call import (
+    N_SAMPLES,
     Batch,
     LayerCall,
     Shape,
     TensorRef,
+    grown_axis,
     refs_in,
     shapes_text,
     substitute,
@@ -33,6 +35,7 @@ from gpugraph.model.masks import (
     used_masks,
 )
 from gpugraph.model.value_numbers import ValueNumbers
+from gpugraph.registry import is_of_keras
 
 
 class Expansion:
@@ -128,15 +131,42 @@ class Expansion:
         names = [t.name for t in inner.inputs]
         if isinstance(given, dict) and not isinstance(inner.input, dict):
             given = [given[n] for n in names]  # Keras hands them on by name
-        refs = [known.get(id(t)) for t in keras.tree.flatten(given)]
-        for n, ref, tensor in zip(names, refs, inner.inputs, strict=True):
-            if ref is None or len(self._specs[ref].shape) != len(tensor.shape):
-                got = "a constant" if ref is None else shapes_text([shape_of(self._specs[ref])])
+        refs = []
+        for n, value, tensor in zip(names, keras.tree.flatten(given), inner.inputs, strict=True):
+            ref = known.get(id(value))
+            adjusted = None if ref is None else self._of_rank(ref, tensor.shape, f"{name}/")
+            if adjusted is None:
+                got = "a constant" if ref is None else f"shape {shape_of(self._specs[ref])}"
                 raise UnsupportedLayerError(
                     f"Nested model '{name}' is called on {got} for its input '{n}' of shape "
-                    f"{shapes_text([shape_of(tensor)])}. Call it on a tensor of as many dimensions."
+                    f"{shape_of(tensor)}. Call it on a tensor of as many dimensions."
                 )
-        return [ref for ref in refs if ref is not None]
+            refs.append(adjusted)
+        return refs
+
+    def _of_rank(self, ref: TensorRef, shape: Shape, prefix: str) -> TensorRef | None:
+        """Return a tensor in as many dimensions as an input's shape has, as Keras's models do.
+
+        They add a last axis, or take one off, where its length is one. None: nothing helps.
+        """
+        import keras
+
+        spec = self._specs[ref]
+        rank = len(spec.shape)
+        if rank == len(shape):
+            return ref
+        with fresh_names():
+            tensor = keras.KerasTensor(spec.shape, dtype=spec.dtype)
+            if rank == len(shape) + 1 and spec.shape[-1] == 1:
+                adjusted = keras.ops.squeeze(tensor, axis=-1)
+            elif rank == len(shape) - 1 and shape[-1] == 1:
+                adjusted = keras.ops.expand_dims(tensor, axis=-1)
+            else:
+                return None
+            function = keras.Function([tensor], [adjusted])
+        (found,) = self.expand(function, [ref], prefix)
+        self._masks[found] = self._masks[ref]
+        return found
 
     def _give_masks(self, model: Any, args: Any, kwargs: Any, inputs: Sequence[TensorRef]) -> None:
         """Put on a nested model's inputs the masks that it is given, or that they carry.
@@ -175,6 +205,8 @@ class Expansion:
                     f"constants alone, and its call() cannot be traced: {error}. Leave it out."
                 ) from error
             return self._untraced(node, name, args, kwargs, refs, str(error))
+        for ref, noted in zip(outputs, node.outputs, strict=True):
+            self._check_shape(node, name, self._batch(ref).shape[1:], noted)
         masks = self._made_masks(layer, name, args, own, len(outputs))
         for ref, mask in zip(outputs, masks, strict=True):
             # What its call() has put on them stays, or what they had where it gives its input.
@@ -202,7 +234,10 @@ class Expansion:
         try:
             return self._call(node, name, args, kwargs, refs, why)
         except ShapeError as error:
-            raise ShapeError(f"{error} Its call() cannot be traced: {why}.") from error
+            raise ShapeError(
+                f"The call() of layer '{name}' ({type(node.operation).__name__}) cannot be traced: "
+                f"{why}. {error}"
+            ) from error
 
     def open(
         self,
@@ -250,22 +285,9 @@ class Expansion:
                     before, self._axes = self._axes, self._axes | axes
                     outputs = self.expand(function, list(inputs), prefix)
                     self._axes = before
-                self._check_outputs(layer, prefix, outputs)
                 return outputs
         finally:
             self._opening.pop()
-
-    def _check_outputs(self, layer: Any, prefix: str, outputs: Sequence[TensorRef]) -> None:
-        """Refuse a layer that gives tensors whose first axis is not the batch's alone.
-
-        One within another may.
-        """
-        if len(self._opening) == 1 and not all(self._batch(ref).is_plain for ref in outputs):
-            raise UnsupportedLayerError(
-                f"Cannot convert layer '{prefix.rstrip('/')}' ({type(layer).__name__}): in what it "
-                "gives, the batch axis is not in front, or holds positions. Let it give a batch of "
-                "samples."
-            )
 
     def _call(
         self,
@@ -281,7 +303,12 @@ class Expansion:
         layer = node.operation
         if _trains_by_default(type(layer).call):
             kwargs = {key: value for key, value in kwargs.items() if key != "training"}
-        specs = self._output_specs(node, name, args, kwargs, refs)
+        made = self._made_batches(node, args, kwargs, refs)
+        if all(batch.is_plain for batch in made):
+            specs = self._output_specs(node, name, args, kwargs, refs)
+        else:
+            pairs = zip(made, node.outputs, strict=True)
+            specs = [keras.KerasTensor(batch.shape, y.dtype) for batch, y in pairs]
         implied = self._implied_masks(layer, args, kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in implied}
         refs = _without(refs, refs_in(implied))
@@ -300,7 +327,7 @@ class Expansion:
             input_dtypes=tuple(self._specs[ref].dtype for ref in refs),
             output_dtypes=tuple(spec.dtype for spec in specs),
         )
-        call = self._with_batches(call, node.outputs)
+        call = self._with_batches(call, made)
         call = replace(call, masks=self._used_masks(call))
         if isinstance(layer, keras.Layer) and type(layer).__name__ in TAKING:
             self._take_masks(layer, refs)
@@ -315,13 +342,39 @@ class Expansion:
         """Return where samples stand in a tensor."""
         return self._batches.get(ref) or Batch(0, 1, (1, *shape_of(self._specs[ref])))
 
-    def _with_batches(self, call: LayerCall, outputs: Sequence[Any]) -> LayerCall:
-        """Note where samples stand in a traced call's tensors, if not in the first axis alone."""
-        if not self._opening:
-            return call
+    def _made_batches(
+        self, node: Any, args: Any, kwargs: Any, refs: Sequence[TensorRef]
+    ) -> tuple[Batch, ...]:
+        """Return where samples stand in what a call gives; nothing where that cannot be told.
+
+        Traces tell. Outside of them, operations are tried as they are, and layers on what is no
+        batch of samples.
+        """
+        import keras
+
+        shapes = [tuple(y.shape) for y in node.outputs]
+        axes = [self._axes.get(id(y)) for y in node.outputs]
+        given = [self._batch(ref) for ref in refs]
+        is_layer = isinstance(node.operation, keras.Layer)
+        if None in axes and not (is_layer and all(batch.is_plain for batch in given)):
+            try:
+                one, several = (
+                    [tuple(y.shape) for y in self._specs_of(node, args, kwargs, n)]
+                    for n in (1, N_SAMPLES)
+                )
+            except Exception:  # whatever the layer raises where several samples do not fit it
+                return ()
+            shapes, axes = one, [grown_axis(*s, N_SAMPLES) for s in zip(one, several, strict=True)]
+        made = []
+        for shape, axis in zip(shapes, axes, strict=True):
+            if axis is None or None in shape:
+                return ()
+            made.append(Batch.of(shape, axis, _n_before(node.operation, given[0], shape, axis)))
+        return tuple(made)
+
+    def _with_batches(self, call: LayerCall, made: tuple[Batch, ...]) -> LayerCall:
+        """Note where samples stand in a call's tensors, if not in the first axis alone."""
         given = tuple(self._batch(ref) for ref in call.inputs)
-        is_known = all(id(y) in self._axes for y in outputs)
-        made = tuple(Batch.of(y.shape, self._axes[id(y)]) for y in outputs) if is_known else ()
         if all(batch.is_plain for batch in (*given, *made)):
             return call
         self._batches |= {TensorRef(call.name, i): batch for i, batch in enumerate(made)}
@@ -425,27 +478,50 @@ class Expansion:
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
     ) -> list[Any]:
         """Return the shapes that a call gives: those Keras noted, where its inputs are as noted."""
-        import keras
-
         noted = [shape_of(t) for t in node.arguments.keras_tensors]
         is_traced = notes_wrong_shapes(node.operation, kwargs)
         if noted == [shape_of(self._specs[ref]) for ref in refs] and not is_traced:
             specs = node.outputs
         else:
-            args, kwargs = substitute((args, kwargs), self._specs)
-            operation = keras.Operation if is_traced else type(node.operation)
+            n_samples = None if all(self._batch(ref).is_plain for ref in refs) else 1
             try:
-                specs = operation.compute_output_spec(node.operation, *args, **kwargs)
+                specs = self._specs_of(node, args, kwargs, n_samples)
             except Exception as error:
                 shapes = shapes_text([shape_of(self._specs[ref]) for ref in refs])
                 raise ShapeError(
                     f"Layer '{name}' ({type(node.operation).__name__}) does not accept its input "
                     f"of shape {shapes}: {said_by_keras(error)}. Choose another input_shape."
                 ) from error
-            specs = keras.tree.flatten(specs)
-        for spec in specs:
-            check_shape(shape_of(spec), f"Layer '{name}' ({type(node.operation).__name__}) gives")
+        for spec, own in zip(specs, node.outputs, strict=True):
+            self._check_shape(node, name, shape_of(spec), own)
         return list(specs)
+
+    def _check_shape(self, node: Any, name: str, shape: Shape, noted: Any) -> None:
+        """Refuse what is empty where Keras has not noted the like, or a window runs dry."""
+        what = f"Layer '{name}' ({type(node.operation).__name__}) gives"
+        if None in shape:
+            raise ShapeError(
+                f"{what} shape {shape}, which leaves a dimension open: it joins the samples of the "
+                "batch, or does not tell what it gives. Cut the model before it."
+            )
+        check_shape(shape, what, () if has_window(node.operation) else shape_of(noted))
+
+    def _specs_of(self, node: Any, args: Any, kwargs: Any, n_samples: int | None) -> list[Any]:
+        """Work out the shapes that a call gives for so many samples; None: for any number."""
+        import keras
+
+        def spec(ref: TensorRef) -> Any:
+            known = self._specs[ref]
+            if n_samples is None:
+                return known
+            return keras.KerasTensor(self._batch(ref).shape_of(n_samples), known.dtype)
+
+        tensors = {ref: spec(ref) for ref in refs_in([args, kwargs])}
+        args, kwargs = substitute((args, kwargs), tensors)
+        is_traced = notes_wrong_shapes(node.operation, kwargs)
+        operation = keras.Operation if is_traced else type(node.operation)
+        specs = operation.compute_output_spec(node.operation, *args, **kwargs)
+        return list(keras.tree.flatten(specs))
 
     def _add(
         self, call: LayerCall, specs: Sequence[Any], masks: Sequence[TensorRef | None]
@@ -473,6 +549,19 @@ class Expansion:
         return self._unique(f"{name}#{use}") if use else name
 
 
+def _n_before(operation: Any, given: Batch, shape: Shape, axis: int) -> int:
+    """Return how many of the positions in an output's batch axis stand before the samples.
+
+    Operations that move values are held against it (`origins_in_one`).
+    """
+    kind = type(operation).__name__
+    if kind == "Reshape":
+        return max(given.n_around[0] // max(prod(shape[:axis]), 1), 1)
+    if kind == "Repeat":
+        return given.before
+    return max(given.before * shape[axis] // max(given.n, 1), 1)  # as tiles, or parts, of it
+
+
 def _n_parameters(layer: Any, args: Any, kwargs: Any) -> int:
     """Return the parameters of a layer, or of the variables that an operation is called on."""
     import keras
@@ -497,6 +586,13 @@ def notes_wrong_shapes(operation: Any, kwargs: Mapping[str, Any]) -> bool:
     if isinstance(operation, keras.layers.MultiHeadAttention):
         return bool(kwargs.get("return_attention_scores"))
     return type(operation).__name__ == "DotProductAttention"
+
+
+def has_window(operation: Any) -> bool:
+    """Whether what an operation gives is empty only where its input is too small."""
+    kind = type(operation).__name__
+    is_windowed = "Conv" in kind or "Pool" in kind or kind.startswith("Crop")
+    return is_windowed and is_of_keras(type(operation))
 
 
 def _leaves(masks: Any) -> list[Any]:

@@ -33,7 +33,7 @@ def full_shapes(
                 f"Input '{name}' has {len(fixed)} dimensions without the batch axis {fixed}; "
                 f"input_shape={shape} has {len(shape)}."
             )
-        check_shape(shape, f"Input '{name}' has")
+        check_shape(shape, f"Input '{name}' has", fixed if declared else ())
         shapes.append(tuple(map(int, shape)))
     return shapes
 
@@ -77,12 +77,16 @@ def shape_of(tensor: Any) -> Shape:
     return tuple(tensor.shape[1:])
 
 
-def check_shape(shape: tuple[int | None, ...], what: str) -> None:
-    """Raise ShapeError for open or empty dimensions; ``what`` starts the message."""
+def check_shape(shape: tuple[int | None, ...], what: str, own: Sequence[int | None] = ()) -> None:
+    """Raise ShapeError for open or empty dimensions; ``what`` starts the message.
+
+    What is empty in the model as it was built, too (``own``), is not for want of a larger input.
+    """
     if None in shape:
         raise ShapeError(
             f"{what} shape {shape}, which leaves a dimension open. Give a full shape without the "
             "batch axis: input_shape=(height, width, channels), or --input-shape on the command."
         )
-    if any(n is not None and n < 1 for n in shape):
+    least = 0 if 0 in own else 1
+    if any(n is not None and n < least for n in shape):
         raise ShapeError(f"{what} the empty shape {shape}. Choose a larger input_shape.")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, NamedTuple
 
+import numpy as np
+
 Shape = tuple[int, ...]
+
+# Another size of the batch, at which a call is tried to see whether it does the same.
+N_SAMPLES = 3
 
 
 class TensorRef(NamedTuple):
@@ -22,7 +28,7 @@ class TensorRef(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Where samples stand in a tensor that was traced for one sample.
+    """Where samples stand in a tensor, told of the tensor for one sample.
 
     Attributes
     ----------
@@ -31,16 +37,20 @@ class Batch(NamedTuple):
         How many positions of a sample are folded into that axis.
     shape : tuple of int
         Of the tensor, that axis included.
+    before : int
+        How many of the positions stand before the samples, as if the axis were folded from axes
+        of ``(before, samples, n // before)``.
     """
 
     axis: int
     n: int
     shape: Shape
+    before: int = 1
 
     @classmethod
-    def of(cls, shape: Shape, axis: int) -> Batch:
+    def of(cls, shape: Shape, axis: int, before: int = 1) -> Batch:
         """Return the batch of a tensor of this shape, of one sample."""
-        return cls(axis, shape[axis], tuple(shape))
+        return cls(axis, shape[axis], tuple(shape), before)
 
     @property
     def is_plain(self) -> bool:
@@ -52,6 +62,43 @@ class Batch(NamedTuple):
         """Shape of what one sample holds."""
         before, after = self.shape[: self.axis], self.shape[self.axis + 1 :]
         return (*before, *after) if self.n == 1 else self.shape
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """What tensors share that hold the same positions and samples along the same axis."""
+        return self.axis, self.n, self.before
+
+    @property
+    def n_around(self) -> tuple[int, int]:
+        """How many positions of a sample stand before the samples, and how many behind."""
+        before, after = self.shape[: self.axis], self.shape[self.axis + 1 :]
+        return prod(before) * self.before, self.n // self.before * prod(after)
+
+    def shape_of(self, n_samples: int) -> Shape:
+        """Return the shape of the tensor for so many samples."""
+        return (*self.shape[: self.axis], self.n * n_samples, *self.shape[self.axis + 1 :])
+
+    def together(self, samples: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the tensor that holds several samples, given what each of them holds."""
+        parts = [x.reshape(self.n_around) for x in samples]
+        return np.stack(parts, axis=1).reshape(self.shape_of(len(samples)))
+
+    def apart(self, values: np.ndarray, n_samples: int) -> np.ndarray:
+        """Return what each sample holds, samples in front, of a tensor of so many."""
+        before, after = self.n_around
+        if values.shape != self.shape_of(n_samples):
+            raise ValueError(f"{values.shape} is not {self.shape_of(n_samples)}")
+        samples = np.moveaxis(values.reshape(before, n_samples, after), 1, 0)
+        return samples.reshape(n_samples, *self.sample_shape)
+
+
+def grown_axis(one: Sequence[int], several: Sequence[int], n: int) -> int | None:
+    """Return the only axis that is longer for several samples, as many times as they are."""
+    if len(one) != len(several):
+        return None
+    longer = [i for i, (x, y) in enumerate(zip(one, several, strict=True)) if x != y]
+    is_batch = len(longer) == 1 and several[longer[0]] == n * one[longer[0]]
+    return longer[0] if is_batch else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +129,8 @@ class LayerCall:
     input_dtypes, output_dtypes : tuple of str
         As Keras has them; empty where nothing says them.
     input_batches, output_batches : tuple of Batch
-        Where samples stand in the inputs and outputs of a traced call; empty where each of them is
-        a sample's, as it is outside of traces.
+        Where samples stand in the inputs and outputs; empty where that is in the first axis of
+        each, alone, or, of outputs, where it cannot be told.
     """
 
     name: str

@@ -224,7 +224,8 @@ def topology(model: Any, input_shape: InputShape | None = None, *, trace: bool =
     ModelError
         If the model is not built, or is a subclass whose call Keras cannot describe.
     ShapeError
-        If a shape stays unknown, becomes empty, or a layer does not accept it.
+        If a shape stays unknown, becomes empty for want of a larger input, or a layer does not
+        accept it.
     """
     from gpugraph.model.load import load_model
     from gpugraph.transform.resize import fitted
@@ -232,7 +233,7 @@ def topology(model: Any, input_shape: InputShape | None = None, *, trace: bool =
     model = load_model(model, input_shape)
     if trace and not is_plain(model):
         return _of_own_call(model, input_shape)
-    model, shapes = fitted(model, input_shape)
+    model, shapes = fitted(model, input_shape, trace=trace)
     function = functional(model, "the model")
     expansion = Expansion(trace=trace)
     inputs = expansion.add_inputs(function, shapes)
@@ -315,13 +316,7 @@ def _is_batch(call: LayerCall, outputs: Sequence[np.ndarray], n: int) -> bool:
 
 def _by_sample(values: np.ndarray, call: LayerCall, output: int, n: int) -> np.ndarray:
     """Return what a call gives, samples in front, wherever they stand in a traced call's output."""
-    import numpy as np
-
-    if not call.output_batches:
-        return values
-    batch, shape = call.output_batches[output], values.shape
-    apart = values.reshape(*shape[: batch.axis], n, batch.n, *shape[batch.axis + 1 :])
-    return np.moveaxis(apart, batch.axis, 0).reshape(n, *batch.sample_shape)
+    return call.output_batches[output].apart(values, n) if call.output_batches else values
 
 
 def _samples(x: np.ndarray) -> list[np.ndarray]:

@@ -14,8 +14,9 @@ from keras.src.backend import AutocastScope, set_keras_mask
 from keras.src.ops.node import Node
 
 from gpugraph.errors import said_by_keras
-from gpugraph.model.batch_size import batch_axes_of, different_step
+from gpugraph.model.batch_size import batch_axes_of, difference
 from gpugraph.model.expansion import is_plain, notes_wrong_shapes
+from gpugraph.model.layer_call import N_SAMPLES, Batch
 from gpugraph.model.masks import fresh_names
 from gpugraph.registry import has_converter, is_of_keras
 
@@ -23,8 +24,6 @@ from gpugraph.registry import has_converter, is_of_keras
 OPERATORS = ["__add__", "__sub__", "__mul__", "__matmul__", "__truediv__", "__floordiv__"]
 OPERATORS += ["__mod__", "__pow__", "__and__", "__or__", "__xor__"]
 OPERATORS += ["__lt__", "__le__", "__gt__", "__ge__", "__eq__", "__ne__"]
-# Another size of the batch, at which a call is traced to see whether it does the same.
-N_SAMPLES = 3
 # Keras's classes, and the nodes that hang on layers, are one for all threads.
 _TRACING = threading.RLock()
 
@@ -198,8 +197,7 @@ def _batch_axes(
     with fresh_names():
         twins = {}
         for x, axis in zip(function.inputs, batch_axes, strict=True):
-            shape = [n * N_SAMPLES if i == axis else n for i, n in enumerate(x.shape)]
-            twins[id(x)] = symbol(shape, x.dtype)
+            twins[id(x)] = symbol(Batch.of(x.shape, axis).shape_of(N_SAMPLES), x.dtype)
 
         def of_samples(value: Any) -> Any:
             """Return the twin of a tensor, and a constant of one sample for each of several."""
@@ -211,16 +209,14 @@ def _batch_axes(
         args, kwargs = keras.tree.map_structure(of_samples, arguments)
         try:
             other = _function(layer, args, kwargs, list(twins.values()), n_outputs)
-            name = different_step(function, other, N_SAMPLES)
+            why = difference(function, other, N_SAMPLES)
             axes = batch_axes_of(function, other, N_SAMPLES)
         except NoTraceError as error:
             raise NoTraceError(f"not for {N_SAMPLES} samples as for one: {error}") from error
         finally:
             _forget(_nodes_behind(list(twins.values())))
-    if name is not None:
-        raise NoTraceError(
-            f"its '{name}' goes by the size of the batch, or is another one at each call"
-        )
+    if why is not None:
+        raise NoTraceError(why)
     return axes
 
 
@@ -228,7 +224,7 @@ def _keep_batch_open(operation: Any) -> None:
     """Let ``ops.reshape(x, (ops.shape(x)[0], ...))`` take any number of samples."""
     if type(operation).__name__ == "Reshape" and not isinstance(operation, keras.Layer):
         batch, *shape = operation.output.shape
-        if batch == 1:
+        if batch == 1 and 0 not in shape:  # of none there may be any number
             operation.newshape = (-1, *shape)
 
 

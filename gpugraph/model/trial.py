@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpugraph.errors import ShapeError
-from gpugraph.model.expansion import Expansion
+from gpugraph.model.expansion import Expansion, has_window
 from gpugraph.model.input_shape import shape_of
 from gpugraph.model.layer_call import Shape, TensorRef, shapes_text
-from gpugraph.registry import is_of_keras
 
 # What broadcasts would take the smallest of sizes beside any.
 JOINING = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Average", "Maximum", "Minimum"}
@@ -34,7 +33,7 @@ class Misfit:
     is_too_small: bool
 
 
-def misfit(function: Any, shapes: Sequence[Shape]) -> Misfit | None:
+def misfit(function: Any, shapes: Sequence[Shape], *, trace: bool = False) -> Misfit | None:
     """Try input shapes on a model by shape inference alone; None where every layer takes them.
 
     Parameters
@@ -42,18 +41,15 @@ def misfit(function: Any, shapes: Sequence[Shape]) -> Misfit | None:
     function : keras functional graph
     shapes : sequence of tuple of int
         One per input, without the batch axis.
+    trace : bool
+        Whether layers without a converter are opened, which may not tell what they give.
     """
-    trial = _Trial()
+    trial = _Trial(trace=trace)
     try:
         trial.expand(function, trial.add_inputs(function, shapes), prefix="")
     except ShapeError as error:
         name, layer = trial.at
-        kind = type(layer).__name__
-        is_windowed = "Conv" in kind or "Pooling" in kind or kind.startswith("Cropping")
-        is_small = (
-            is_windowed and is_of_keras(type(layer)) and not isinstance(error, _BuiltForError)
-        )
-        return Misfit(name, error, is_small)
+        return Misfit(name, error, has_window(layer) and not isinstance(error, _BuiltForError))
     return None
 
 

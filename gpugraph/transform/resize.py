@@ -22,7 +22,9 @@ from gpugraph.transform.fully_convolutional import (
 SIZES = (*(2**i for i in range(13)), *range(1, 513))
 
 
-def fitted(model: Any, input_shape: InputShape | str | None) -> tuple[Any, list[Shape]]:
+def fitted(
+    model: Any, input_shape: InputShape | str | None, *, trace: bool = False
+) -> tuple[Any, list[Shape]]:
     """Return the model that takes an input shape, and one full shape per input.
 
     That is the model itself, or its fully convolutional form where a Dense layer behind Flatten
@@ -31,7 +33,7 @@ def fitted(model: Any, input_shape: InputShape | str | None) -> tuple[Any, list[
     Parameters
     ----------
     model : keras.Model
-    input_shape : optional
+    input_shape, trace : optional
         As for `gpugraph.from_keras`.
 
     Raises
@@ -50,7 +52,7 @@ def fitted(model: Any, input_shape: InputShape | str | None) -> tuple[Any, list[
     if shapes == own:
         return model, shapes
     found = misfit(function, shapes)
-    if found is None:
+    if found is None or (trace and misfit(function, shapes, trace=True) is None):
         return model, shapes
     resizable = _resizable(model)
     if resizable is not model:

@@ -281,10 +281,13 @@ def test_a_model_of_batch_size_one_may_name_it():
     ("function", "why"),
     [
         (lambda x: x[0], "from one sample of the batch to another"),
-        (lambda x: ops.reshape(x, (-1, 3)), "does not keep the batch axis in front"),
-        (lambda x: ops.tile(x, (2, 1, 1)), "does not keep the batch axis in front"),
-        (lambda x: ops.repeat(x, 2, axis=0), "does not keep the batch axis in front"),
-        (lambda x: ops.concatenate([x, x], axis=0), "does not keep the batch axis in front"),
+        (lambda x: ops.reshape(x, (-1, 3)), "the batch axis is not in front"),
+        (lambda x: ops.tile(x, (2, 1, 1)), "the batch axis is not in front"),
+        (lambda x: ops.repeat(x, 2, axis=0), "the batch axis is not in front"),
+        (
+            lambda x: ops.concatenate([x, x], axis=0),
+            "the batch axis is not in front, or holds positions",
+        ),
         (lambda x: ops.flip(x), "from one sample of the batch to another"),
         (lambda x: ops.roll(x, 1), "from one sample of the batch to another"),
         (lambda x: ops.roll(x, 1, axis=0), "along its axis 0, the batch's"),

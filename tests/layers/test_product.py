@@ -14,7 +14,7 @@ def weights(*shape):
 
 
 # Where the batch axis is not the first of the result, its length is open.
-JOINS = "joins samples|leaves a dimension open"
+JOINS = "joins samples|leaves a dimension open|its batch axis is another"
 
 ROWS = {
     "ops.CDist": (lambda xs: ops.cdist(*xs), (2, 3), (4, 3)),

@@ -171,7 +171,7 @@ def test_the_norm_of_a_matrix():
         (lambda x: ops.max(x, axis=1, initial=0.5), "its `initial` takes part"),
         (lambda x: ops.prod(x, axis=1, dtype="int32"), "cuts values to int32"),
         (lambda x: ops.average(x, axis=2, weights=x[0, 0, :, 0]), "batch"),
-        (lambda x: ops.quantile(x, [0.1, 0.9], axis=1), "leaves a dimension open"),
+        (lambda x: ops.quantile(x, [0.1, 0.9], axis=1), "its batch axis is another"),
         (lambda x: ops.trapezoid(x, x=np.ones((1, 2, 4, 3))), "sample points differ"),
         (lambda x: ops.average(x, axis=2, weights=np.zeros(4)), "NaN or infinity"),
     ],

@@ -218,13 +218,6 @@ def test_training_of_a_nested_model_is_refused():
         gg.topology(model)
 
 
-def test_a_nested_model_that_lacks_a_dimension_is_refused():
-    x = keras.Input((4, 1), name="x")
-    inner = keras.Sequential([keras.Input((4,)), layers.Dense(2)], name="inner")
-    with pytest.raises(gg.UnsupportedLayerError, match=r"'inner' is called on 4x1 .* of shape 4"):
-        gg.topology(keras.Model(x, inner(x)))
-
-
 def test_a_nested_model_with_its_own_call_is_one_call():
     class Block(keras.Model):
         def __init__(self):
@@ -515,3 +508,24 @@ def test_a_subclass_that_stays_functional_is_taken():
 
     x = keras.Input((4,), name="x")
     assert names(Named(x, layers.Dense(2, name="d")(x))) == ["x", "d"]
+
+
+# Inputs of another rank
+
+
+@pytest.mark.parametrize(("given", "inner"), [((4, 1), (4,)), ((4,), (4, 1)), ((), (1,))])
+@pytest.mark.parametrize("kind", [keras.Model, keras.Sequential])
+def test_a_nested_model_takes_a_last_axis_of_one_or_leaves_it(given, inner, kind):
+    y = keras.Input(inner)
+    hidden = layers.Dense(3, activation="tanh")
+    nested = keras.Model(y, hidden(y)) if kind is keras.Model else kind([y, hidden])
+    x = keras.Input(given)
+    model = keras.Model(x, nested(2 * x))
+    graph = gg.from_keras(model)
+    noise = np.random.default_rng(0).standard_normal((5, *given)).astype(np.float32)
+    assert graph.verify(noise).passed
+    (output,) = graph.outputs
+    np.testing.assert_allclose(
+        graph.evaluate(noise)[output.name], model.predict(noise, verbose=0), atol=1e-6
+    )
+    assert len(graph.populations) == 3  # a last axis of one makes no nodes

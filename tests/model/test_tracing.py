@@ -921,7 +921,7 @@ BY_BATCH = {
 def test_a_call_that_goes_by_the_size_of_the_batch_is_refused(name):
     x = keras.Input((3,))
     model = keras.Model(x, shaped(lambda self, x: BY_BATCH[name](x))(x))
-    message = r"'odd' .*cannot be traced: (its '\w+' goes by the size|not for 3 samples as for one)"
+    message = r"'odd' .*cannot be traced: (its '\w+' (goes by|joins)|not for 3 samples as for one)"
     with pytest.raises(gg.UnsupportedLayerError, match=message):
         gg.from_keras(model, trace=True)
 
@@ -971,8 +971,42 @@ def test_a_layer_of_unknown_shape_that_cannot_be_traced_is_refused_with_the_reas
     layer = shaped(branching, compute_output_shape=lambda self, shape: (None, None))
     x = keras.Input((3,))
     model = keras.Model(x, layer(x))
-    with pytest.raises(gg.ShapeError, match=r"'odd' \(Odd\) gives.*cannot be traced: .*boolean"):
+    with pytest.raises(gg.ShapeError, match=r"'odd' \(Odd\) cannot be traced: .*boolean.* gives"):
         gg.from_keras(model, trace=True)
+
+
+def test_a_layer_that_does_not_tell_what_it_gives_is_traced_at_any_size():
+    class Closed(layers.Layer):
+        def call(self, x):
+            return ops.tanh(x)
+
+        def compute_output_spec(self, x):
+            return keras.KerasTensor((None, None, 3))
+
+    x = keras.Input((None, 3))
+    model = keras.Model(x, layers.Dense(2)(Closed()(x)))
+    with pytest.raises(gg.ShapeError, match="leaves a dimension open"):
+        gg.from_keras(model, (4, 3))
+    assert gg.from_keras(model, (4, 3), trace=True).verify().passed
+
+
+def test_what_compares_all_samples_with_all_is_refused_for_that():
+    class Compared(layers.Layer):
+        def call(self, images, texts):
+            return images @ ops.transpose(texts)
+
+        def compute_output_spec(self, images, texts):
+            return keras.KerasTensor((images.shape[0], texts.shape[0]))
+
+    images, texts = keras.Input((3,)), keras.Input((3,))
+    model = keras.Model([images, texts], Compared(name="head")(images, texts))
+    message = r"^The call\(\) of layer 'head' .* its 'matmul' joins the samples of the batch"
+    with pytest.raises(gg.ShapeError, match=message) as error:
+        gg.from_keras(model, trace=True)
+    assert "input_shape" not in str(error.value)
+    model = keras.Model([images, texts], ops.matmul(images, ops.transpose(texts)))
+    with pytest.raises(gg.UnsupportedLayerError, match=r"'matmul.* its batch axis is another"):
+        gg.from_keras(model)
 
 
 def test_quantised_layers_are_not_traced():
