@@ -111,7 +111,29 @@ class Within(layers.Layer):
         return ops.reshape(y, (-1, x.shape[1], 3))
 
 
-LAYERS = [Flat, Joint, FoldedHeads, Windows, StepsFirst, Pairs, Doubled, Within]
+class Experts(layers.Layer):
+    """A mixture of experts: all of them, before the positions, at each position of a long batch."""
+
+    def build(self, shape):
+        self.router = layers.Dense(3, activation="softmax", name="router")
+        self.router.build((None, shape[-1]))
+        self.up = self.add_weight(shape=(3, shape[-1], 5), name="up")
+        self.down = self.add_weight(shape=(3, 5, shape[-1]), name="down")
+
+    def call(self, x):
+        y = ops.reshape(x, (-1, x.shape[-1]))
+        share, expert = ops.top_k(self.router(y), 2)
+        share = ops.sum(ops.one_hot(expert, 3) * share[..., None], axis=1)
+        hidden = ops.einsum("th,ehm->etm", y, self.up)
+        hidden = ops.tanh(hidden) * ops.softmax(hidden, axis=0)
+        hidden = hidden - ops.max(hidden, axis=2, keepdims=True)
+        given = ops.einsum("etm,emh->eth", hidden, self.down)
+        given = given * ops.transpose(share)[..., None]
+        both = ops.einsum("eth,te->th", given, share) + ops.mean(given, axis=(0,))
+        return ops.reshape(both + ops.sum(given, axis=0), ops.shape(x))
+
+
+LAYERS = [Flat, Joint, FoldedHeads, Windows, StepsFirst, Pairs, Doubled, Within, Experts]
 
 
 def model_of(layer, shape=(4, 6)):
@@ -176,6 +198,11 @@ JOINING = {
     "weighted": lambda y: ops.transpose(ops.matmul(ops.transpose(y), ops.ones((4, 4)))),
     "renamed": lambda y: ops.reshape(ops.transpose(y), (-1, 6)),
     "first of two": lambda y: ops.concatenate([y, y + 1], axis=0)[::2],
+    "added by an equation": lambda y: y + ops.einsum("th->h", y),
+    "each with each": lambda y: ops.einsum("th,sh->ts", y, y)[:, :1] * y,
+    "diagonal": lambda y: y + ops.einsum("tt->t", ops.einsum("th,sh->ts", y, y))[:, None],
+    "moved, softmax": lambda y: ops.einsum("he->eh", ops.softmax(ops.einsum("th->ht", y), axis=1)),
+    "moved, constant": lambda y: ops.einsum("ht,t->th", ops.transpose(y), np.arange(4.0)),
     "sums": lambda y: ops.sum(ops.reshape(y, (4, -1, 6)), axis=0),
 }
 
