@@ -42,7 +42,7 @@ def index_axes(origin: np.ndarray, shape: Sequence[int]) -> list[Axis]:
     shape : sequence of int
         The source's shape.
     """
-    axes = _separated(origin, tuple(shape))
+    axes = _separated(origin, tuple(shape) or (1,))
     if axes is None:
         axes = _separated(origin.reshape(-1), (prod(shape),))
         assert axes is not None  # one dimension alone is always separate

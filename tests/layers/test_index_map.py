@@ -65,3 +65,7 @@ def test_a_position_that_stands_still_takes_an_axis_of_one_pair():
     axes = index_axes(origin, (2, 3, 4))
     assert [len(axis) for axis in axes] == [2, 1, 1]
     assert edges_of(axes) == [(7, 0), (19, 1)]
+
+
+def test_a_source_without_a_dimension_is_one_position():
+    assert edges_of(index_axes(np.array([-1, 0, 0]), ())) == [(0, 1), (0, 2)]
