@@ -235,8 +235,11 @@ def _model_values(graph: NeuronGraph, inputs: Sequence[np.ndarray]) -> dict[str,
         # Layer by layer, a wrong wiring would be wrong on both sides: the model itself tells.
         *zip(graph.topology.outputs, outputs, strict=False),
     ]:
-        is_float = y.dtype in (np.float32, np.float64)
         name = graph.tensors[ref.label].population.name
+        if not graph.projections_into[name] and len(y) == 1:
+            # A layer may give what depends on no input once, for all samples.
+            y = np.repeat(y, len(inputs[0]), axis=0)
+        is_float = y.dtype in (np.float32, np.float64)
         found.setdefault(name, []).append(y if is_float else y.astype(np.float32))
     return found
 

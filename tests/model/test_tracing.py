@@ -1553,3 +1553,14 @@ def test_commands_trace(tmp_path):
     assert refused.exit_code == EXIT_CODES[gg.UnsupportedLayerError]
     shown = CliRunner().invoke(app, ["summary", str(path), "--trace"])
     assert (shown.exit_code, "affine/matmul" in shown.output) == (0, True)
+
+
+def test_a_model_may_give_a_constant_once_for_all_samples():
+    class Beside(layers.Layer):
+        def call(self, x):
+            return 2 * x, ops.arange(3.0)[None]
+
+    x = keras.Input((4,))
+    graph = gg.from_keras(keras.Model(x, Beside(name="beside")(x)), trace=True)
+    assert graph.verify(np.ones((5, 4))).passed
+    assert graph.evaluate(np.ones((5, 4)))["beside/constant"].shape == (5, 3)
