@@ -81,8 +81,9 @@ def quotient(graph: NeuronGraph, by: Granularity, norm: Norm | None) -> NeuronGr
 def _check_whole(graph: NeuronGraph) -> None:
     """Refuse nodes and edges that were picked one by one: no axis says which of them are alike."""
     advice = (
-        "were picked one by one (threshold, strongest, ancestors, descendants). Merge the whole "
-        "graph, or some of its populations (subgraph, between), and pick from what that gives: "
+        "were picked one by one (threshold, strongest, ancestors, descendants), or listed as "
+        "probing finds them. Merge the whole graph, or some of its populations (subgraph, "
+        "between), and pick from what that gives: "
         'graph.quotient("channel").strongest(k).'
     )
     for population in graph.populations.values():

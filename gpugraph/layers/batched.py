@@ -105,8 +105,12 @@ def _with_another_axis(call: LayerCall, converter: Any) -> LayerCall | None:
     (given,), axis = call.input_batches, call.layer.axis
     rank = len(given.shape)
     axes = [axis] if isinstance(axis, int) else list(axis or range(rank))
-    if given.axis in {a % rank for a in axes}:
-        return None
+    places = {a % rank for a in axes}
+    (made,), shape = call.output_batches, given.shape
+    joined = [1 if d in places else n for d, n in enumerate(shape)]
+    left = [n for d, n in enumerate(shape) if d not in places]
+    if given.axis in places or list(made.shape) not in (list(shape), joined, left):
+        return None  # samples meet, or there is one result for each of several options
     layer = copy(call.layer)
     from_the_end = tuple(a % rank - rank for a in axes)
     layer.axis = from_the_end[0] if isinstance(axis, int) else from_the_end

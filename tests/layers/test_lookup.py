@@ -75,7 +75,7 @@ def test_the_row_of_the_nearest():
     ("function", "why"),
     [
         (lambda x, at: ops.take(x, at, axis=1), "what the indices of all samples say"),
-        (lambda x, at: ops.take(TABLE, at, axis=1), "does not keep the batch axis in front"),
+        (lambda x, at: ops.take(TABLE, at, axis=1), "its batch axis is another"),
         (lambda x, at: ops.take_along_axis(x, at, axis=0), "the batch's"),
         (lambda x, at: ops.take_along_axis(TABLE, at, axis=1), "from sample to sample"),
     ],
