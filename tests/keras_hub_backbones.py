@@ -512,11 +512,10 @@ def randomise(model, seed=0):
 def samples(model, name, seed=0):
     """Return two samples of every input, by its name: words, places, masks with ends, noise."""
     rng = np.random.default_rng(seed)
-    n = 1 if name == "SAMBackbone" else 2  # that one gives its positions once for all samples
     found = []
     for x in model.inputs:
         open_ones = iter(LENGTHS.get(name, {}).get(x.name, [LENGTH] * 3))
-        shape = (n, *(next(open_ones) if size is None else size for size in x.shape[1:]))
+        shape = (2, *(next(open_ones) if size is None else size for size in x.shape[1:]))
         found.append(values(x.name, shape, rng).astype(x.dtype))
     return found
 
