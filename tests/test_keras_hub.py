@@ -86,6 +86,7 @@ def test_outputs_are_those_that_predict_gives(converted):
     for ref, expected in zip(graph.topology.outputs, keras.tree.flatten(outputs), strict=True):
         # What is the same for all samples, as SAM's places, is given once.
         found = values[graph.tensors[ref.label].population.name].reshape(-1, *expected.shape[1:])
+        expected = np.broadcast_to(expected, found.shape)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
