@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Of a population's largest value. float32 sums in another order differ by 1e-7 to 1e-5 of it;
 # a wrong edge shows at 1e-2 and more.
 TOLERANCE = 1e-4
+# Of sizes: below it, what processors leave out of float32's smallest numbers is more than rounding.
+SMALLEST = float(np.finfo(np.float32).tiny / np.finfo(np.float32).eps)
 # Where Keras itself computes in half precision, its rounding is what limits the comparison.
 TOLERANCE_HALF = {"float16": 1e-2, "bfloat16": 5e-2}
 
@@ -309,7 +311,7 @@ def _error(got: np.ndarray, expected: np.ndarray, size: float) -> float:
         return np.inf
     if not np.isfinite(got[finite]).all():
         return np.inf
-    return _largest(got[finite] - expected[finite]) / max(size, float(np.finfo(got.dtype).tiny))
+    return _largest(got[finite] - expected[finite]) / max(size, SMALLEST)
 
 
 def _largest(values: np.ndarray) -> float:

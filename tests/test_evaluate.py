@@ -454,3 +454,13 @@ def test_integer_inputs_cut_fractions_as_keras_does(dtype):
     tokens = np.array([[0.2, 1.7, 3.0, 2.999, 0.0]], dtype)
     assert graph.evaluate(tokens)[graph.topology.inputs[0]].tolist() == [[0, 1, 3, 2, 0]]
     assert graph.verify(tokens).passed
+
+
+def test_numbers_next_to_the_smallest_are_no_false_alarm():
+    inputs = keras.Input((140,))
+    graph = gg.from_keras(keras.Model(inputs, keras.ops.prod(inputs, axis=1)))
+    # Multiplies to what processors may take for 0.
+    sample = np.random.default_rng(0).standard_normal((1, 140), np.float32)
+    (value,) = graph.evaluate(sample)[graph.outputs[0].name]
+    assert abs(value) < np.finfo(np.float32).tiny
+    assert graph.verify(sample).passed
