@@ -396,7 +396,7 @@ class Conversion:
             if prod(target.shape) and (kind == "mean" or target.population.reduce in EXTREMES):
                 raise self.unsupported(f"it takes a mean or an extreme of none ({source.shape})")
             return
-        axes = axes or [one_to_one(1)]  # from one node to one node
+        axes = axes or [one_to_one(1)]  # one number has no dimension to lay an axis along
         reach = {
             "source": (sum((a.n_src - 1) * a.src_stride for a in axes), np.prod(source.shape)),
             "target": (sum((a.n_dst - 1) * a.dst_stride for a in axes), np.prod(target.shape)),
@@ -414,8 +414,7 @@ class Conversion:
                     "Choose an input_shape for which the model was built."
                 )
         into = self.draft.logits.get(target.population.name, target.population)
-        placed = tuple(axes) or (one_to_one(1),)  # one number has no dimension to lay an axis along
-        projection = Projection(source.population, into, placed, kernel, kind)
+        projection = Projection(source.population, into, tuple(axes), kernel, kind)
         self.draft.projections.append(projection)
 
     def project_elementwise(

@@ -85,19 +85,8 @@ def louvain(
     _require_positive(resolution=resolution, threshold=threshold)
     max_level = whole(max_level, "max_level", 1)
     _require_weight(graph, weight, "Louvain")
-
-    def by_cugraph() -> Communities:
-        from gpugraph.engines import cugraph
-
-        return cugraph.louvain(graph, weight, resolution, threshold, max_level)
-
-    def by_networkx() -> Communities:
-        from gpugraph.engines import networkx
-
-        labels, quality = networkx.louvain(graph, weight, resolution, threshold, max_level)
-        return Communities(graph, labels, "louvain", quality)
-
-    return by_cugraph_or_networkx(engine, by_cugraph, by_networkx)
+    options = (weight, resolution, threshold, max_level)
+    return by_cugraph_or_networkx(engine, "louvain", graph, *options)
 
 
 def leiden(

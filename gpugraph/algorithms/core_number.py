@@ -37,18 +37,7 @@ def core_number(graph: NeuronGraph, *, engine: EdgeEngine = "auto") -> NodeValue
     ----------
     Seidman (1983). Network structure and minimum degree. Social Networks 5(3).
     """
-
-    def by_cugraph() -> NodeValues:
-        from gpugraph.engines import cugraph
-
-        return cugraph.core_number(graph)
-
-    def by_networkx() -> NodeValues:
-        from gpugraph.engines import networkx
-
-        return networkx.undirected_node_values(graph, "core_number")
-
-    return by_cugraph_or_networkx(engine, by_cugraph, by_networkx)
+    return by_cugraph_or_networkx(engine, "core_number", graph)
 
 
 def k_core(graph: NeuronGraph, k: int, *, engine: EdgeEngine = "auto") -> NodeValues:

@@ -33,16 +33,4 @@ def triangle_count(graph: NeuronGraph, *, engine: EdgeEngine = "auto") -> NodeVa
     DeviceError, MissingDependencyError, GraphTooLargeError
         As for `louvain`.
     """
-
-    def by_cugraph() -> NodeValues:
-        from gpugraph.engines import cugraph
-
-        return cugraph.triangle_count(graph)
-
-    def by_networkx() -> NodeValues:
-        from gpugraph.engines import networkx
-
-        found = networkx.undirected_node_values(graph, "triangles")
-        return NodeValues(graph, found.array, "triangle_count")
-
-    return by_cugraph_or_networkx(engine, by_cugraph, by_networkx)
+    return by_cugraph_or_networkx(engine, "triangle_count", graph)

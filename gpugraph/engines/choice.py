@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from gpugraph.errors import GraphTooLargeError, MissingDependencyError, Selectio
 Engine = Literal["auto", "sweep", "networkx", "cugraph"]
 # Of measures that gpugraph has no sweeps for.
 EdgeEngine = Literal["auto", "networkx", "cugraph"]
-T = TypeVar("T")
 
 
 def is_networkx(engine: Engine) -> bool:
@@ -53,7 +53,7 @@ def require_sweep(engine: Engine) -> None:
         )
 
 
-def by_cugraph_or_networkx(engine: EdgeEngine, cugraph: Callable[[], T], nx: Callable[[], T]) -> T:
+def by_cugraph_or_networkx(engine: EdgeEngine, function: str, *args: Any) -> Any:
     """Return a measure that all edges are made for, on the GPU or on the CPU.
 
     Parameters
@@ -61,8 +61,10 @@ def by_cugraph_or_networkx(engine: EdgeEngine, cugraph: Callable[[], T], nx: Cal
     engine : {"auto", "networkx", "cugraph"}
         "auto" takes cuGraph if there is a GPU, and networkx after all, with a RuntimeWarning, if
         cuGraph is not installed or the GPU has too little memory.
-    cugraph, nx : callable
-        What computes it.
+    function : str
+        What computes it, in `gpugraph.engines.cugraph` and in `gpugraph.engines.networkx`.
+    *args
+        What both are called with.
 
     Raises
     ------
@@ -74,13 +76,13 @@ def by_cugraph_or_networkx(engine: EdgeEngine, cugraph: Callable[[], T], nx: Cal
             f"gpugraph takes this measure from cuGraph or from networkx, not from {engine!r}: "
             "choose engine='auto', 'cugraph' or 'networkx'."
         )
-    if engine == "cugraph":
-        return cugraph()
-    if engine == "networkx" or namespace() is np:
-        return nx()
+    if engine == "networkx" or (engine == "auto" and namespace() is np):
+        return _engine("networkx", function)(*args)
     try:
-        return cugraph()
+        return _engine("cugraph", function)(*args)
     except (GraphTooLargeError, MissingDependencyError) as error:
+        if engine == "cugraph":
+            raise
         reason = str(error)
     # Only out of the handler: its traceback keeps what lies on the GPU.
     warnings.warn(
@@ -88,4 +90,9 @@ def by_cugraph_or_networkx(engine: EdgeEngine, cugraph: Callable[[], T], nx: Cal
         RuntimeWarning,
         stacklevel=3,
     )
-    return nx()
+    return _engine("networkx", function)(*args)
+
+
+def _engine(name: str, function: str) -> Callable[..., Any]:
+    """Return a function of an engine, loaded on use."""
+    return getattr(importlib.import_module(f"gpugraph.engines.{name}"), function)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpugraph.algorithms.communities import Communities
 from gpugraph.node_values import NodeValues
 from gpugraph.views import Weight
 
@@ -60,9 +61,15 @@ def node_values(graph: NeuronGraph, function: str, view: Weight, /, **options: A
     return _asked(graph, function, digraph(graph, view), options)
 
 
-def undirected_node_values(graph: NeuronGraph, function: str) -> NodeValues:
-    """Return what a networkx function gives per node of the undirected, unweighted graph."""
-    return _asked(graph, function, undirected(graph, None), {})
+def core_number(graph: NeuronGraph) -> NodeValues:
+    """Return `gpugraph.core_number`."""
+    return _asked(graph, "core_number", undirected(graph, None), {})
+
+
+def triangle_count(graph: NeuronGraph) -> NodeValues:
+    """Return `gpugraph.triangle_count`."""
+    found = _asked(graph, "triangles", undirected(graph, None), {})
+    return NodeValues(graph, found.array, "triangle_count")
 
 
 def _asked(
@@ -78,8 +85,8 @@ def _asked(
 
 def louvain(
     graph: NeuronGraph, weight: Weight, resolution: float, threshold: float, max_level: int
-) -> tuple[np.ndarray, float]:
-    """Return the label of each node's community, the largest's first, and the modularity."""
+) -> Communities:
+    """Return `gpugraph.louvain`; the largest community is the first."""
     from networkx.algorithms import community
 
     built = undirected(graph, weight)
@@ -95,4 +102,4 @@ def louvain(
     for label, part in enumerate(sorted(parts, key=lambda part: (-len(part), min(part)))):
         labels[list(part)] = label
     quality = community.modularity(built, parts, resolution=resolution, backend="networkx")
-    return labels, float(quality)
+    return Communities(graph, labels, "louvain", float(quality))
