@@ -22,6 +22,8 @@ from gpugraph.registry import converts
 def gaussian_blur(call: Conversion) -> Tensor:
     """As the layer DepthwiseConv2D whose kernel it is (`weight`); beyond the border are zeros."""
     _check_images(call)
+    if _has_own_borders():
+        return probed(call)[0]
     layout, (rows, columns) = Layout.of(call.layer), map(int, call.layer.kernel_size)
     # Keras is asked what becomes of a single point: the kernel, turned round.
     sizes = (2 * rows - 1, 2 * columns - 1)
@@ -43,7 +45,9 @@ def gaussian_blur(call: Conversion) -> Tensor:
 
 @converts("ops.SobelEdges")
 def sobel_edges(call: Conversion) -> Tensor:
-    """The pixels on both sides, weighed in either direction (`weight`); the border reflects."""
+    """The pixels around, weighed in either direction (`weight`); TensorFlow's border reflects."""
+    if _has_own_borders():
+        return probed(call)[0]
     layout, source, target = Layout.of(call.layer), call.source, call.population()
     channel = layout.channel_stride(source.shape)
     sizes, steps = layout.spatial(source.shape), layout.spatial(source.strides)
@@ -120,6 +124,13 @@ def transform(call: Conversion) -> Tensor:
         raise call.unsupported("where its pixels go differs from sample to sample of the batch")
     (target,) = probed(call)
     return target
+
+
+def _has_own_borders() -> bool:
+    """Whether Keras's backend filters borders otherwise than TensorFlow, and has to be probed."""
+    import keras
+
+    return keras.backend.backend() != "tensorflow"
 
 
 def _check_images(call: Conversion) -> None:
