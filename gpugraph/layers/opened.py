@@ -15,7 +15,7 @@ def is_opened(call: Conversion, layer: Any) -> bool:
     if not call.draft.trace:
         return False
 
-    from gpugraph.model.tracing import is_traceable
+    from gpugraph.model.symbolic_calls import is_traceable
 
     return is_traceable(layer)
 
@@ -35,7 +35,7 @@ def opened(call: Conversion, layer: Any, part: str | None, *args: Any) -> list[T
     """
     import keras
 
-    from gpugraph.model.tracing import NoTraceError
+    from gpugraph.model.symbolic_calls import NoTraceError
 
     expansion = Expansion(trace=True)
     tensors: dict[TensorRef, Tensor] = {}

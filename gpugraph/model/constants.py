@@ -55,7 +55,7 @@ class Constants:
             return args, kwargs, list(refs)
         import keras
 
-        from gpugraph.model.tracing import is_traceable
+        from gpugraph.model.symbolic_calls import is_traceable
 
         if not is_traceable(operation):
             held = [ref for ref in held if not self._made[ref].is_of_samples]

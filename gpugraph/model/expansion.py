@@ -184,7 +184,7 @@ class Expansion:
         self, node: Any, name: str, args: Any, kwargs: Any, refs: list[TensorRef]
     ) -> list[TensorRef]:
         """Add the calls that a layer without a converter makes; its own where none can be told."""
-        from gpugraph.model.tracing import Constant, NoTraceError, is_traceable
+        from gpugraph.model.symbolic_calls import Constant, NoTraceError, is_traceable
 
         layer = node.operation
         if isinstance(layer, Constant):
@@ -267,7 +267,8 @@ class Expansion:
         NoTraceError
             If its ``call`` cannot be traced.
         """
-        from gpugraph.model.tracing import NoTraceError, symbol, traced
+        from gpugraph.model.symbolic_calls import NoTraceError, symbol
+        from gpugraph.model.tracing import traced
 
         if any(layer is other for other in self._opening):
             raise NoTraceError("it calls itself")

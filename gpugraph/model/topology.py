@@ -256,7 +256,7 @@ def _of_own_call(
     import keras
 
     from gpugraph.model.inputs import model_inputs
-    from gpugraph.model.tracing import NoTraceError
+    from gpugraph.model.symbolic_calls import NoTraceError
 
     expansion = Expansion(trace=True)
     with fresh_names():

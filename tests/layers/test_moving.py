@@ -7,7 +7,7 @@ from keras import ops
 from keras.src.ops.numpy import Conj
 
 import gpugraph as gg
-from gpugraph.model.tracing import Constant
+from gpugraph.model.symbolic_calls import Constant
 from tests.operations import assert_affine, assert_refused, operation_model
 
 IMAGE = (4, 6, 3)
